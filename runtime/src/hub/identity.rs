@@ -1,0 +1,139 @@
+//! Who a coroutine or a thread is: its number, its name and its park token.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::thread;
+
+use crate::hub;
+use crate::hub::Mode;
+use crate::hub::reason::Reason;
+use crate::hub::wake::Place;
+use crate::hub::wake::WakeRef;
+use crate::scheduler::Outcome;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::AtomicU64;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
+use crate::sys::lock::Lock;
+
+/// A handle of a coroutine, or of an OS thread: the mirror of [`std::thread::Thread`].
+///
+/// It names and wakes, and keeps nothing alive.
+#[derive(Clone)]
+pub struct Thread {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: ThreadId,
+    name: Option<Box<str>>,
+    /// One of `EMPTY`, `PARKED`, `NOTIFIED`.
+    token: AtomicU32,
+    /// The wait of whoever is parked.
+    parked: Lock<Option<WakeRef>>,
+}
+
+/// The number of a coroutine or of an OS thread, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadId(NonZeroU64);
+
+const EMPTY: u32 = 0;
+const PARKED: u32 = 1;
+const NOTIFIED: u32 = 2;
+
+impl Thread {
+    /// Makes the handle of the coroutine with the number `id`.
+    pub(crate) fn new(id: u64, name: Option<Box<str>>) -> Thread {
+        let id = ThreadId(NonZeroU64::new(id).expect("ids begin at one"));
+        let (token, parked) = (AtomicU32::new(EMPTY), Lock::new(None));
+        Thread { inner: Arc::new(Inner { id, name, token, parked }) }
+    }
+
+    /// Gives the number, which differs for each coroutine and each thread.
+    pub fn id(&self) -> ThreadId {
+        self.inner.id
+    }
+
+    /// Gives the name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.name.as_deref()
+    }
+
+    /// Lets one [`park`](crate::thread::park) of it return: the current one, or the next.
+    ///
+    /// It may be called from any thread.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn unpark(&self) {
+        if self.inner.token.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
+            let parked = self.inner.parked.lock().take();
+            if let Some(parked) = parked {
+                parked.wake();
+            }
+        }
+    }
+
+    /// Waits for the token. Only for the handle of the running code.
+    pub(crate) fn park(&self, deadline: Deadline) -> Outcome {
+        let token = &self.inner.token;
+        if token.swap(EMPTY, Ordering::Acquire) == NOTIFIED {
+            return Outcome::Woken;
+        }
+        let place = Place::current();
+        *self.inner.parked.lock() = Some(place.wake_ref());
+        let exchange = token.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire);
+        let outcome = match exchange {
+            Ok(_) => place.block(deadline, Reason::Park, Mode::Plain),
+            Err(_) => Outcome::Woken,
+        };
+        self.inner.parked.lock().take();
+        match outcome {
+            // A token that came meanwhile is not lost: the next park finds it.
+            Outcome::Interrupted => {
+                let _ = token.compare_exchange(PARKED, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
+            }
+            _ => token.store(EMPTY, Ordering::Release),
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handle of the coroutine that runs, or of the thread.
+pub(crate) fn current() -> Thread {
+    if let Some(hub) = hub::current()
+        && !hub.is_root()
+    {
+        return hub.current_thread();
+    }
+    thread_local! {
+        static OWN: OnceCell<Thread> = const { OnceCell::new() };
+    }
+    let kept = OWN.try_with(|own| own.get_or_init(os_thread).clone());
+    // The thread ends, and the handle with it.
+    kept.unwrap_or_else(|_| os_thread())
+}
+
+fn os_thread() -> Thread {
+    let name = thread::current().name().map(Box::from);
+    Thread::new(unhubbed_id(), name)
+}
+
+/// Numbers for those that no hub numbers: above all of a hub's.
+pub(crate) fn unhubbed_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,287 @@
+//! What other threads may touch of a hub: its inbox, its alarm, and whether it has ended.
+//!
+//! A message is pushed without a lock; the thread that pushes onto the inbox of a sleeping
+//! hub rings the alarm, once for a burst, and not at all while the hub is awake.
+//!
+//! The record outlives the hub, so that a late wake finds it; the next hub of any thread
+//! may get it then. Tickets tell the two apart: their numbers go on where the hub before
+//! stopped. After the hub's end a message is refused, so that who hands something over
+//! learns of it.
+
+// Messages are passed as raw pointers, from push to take.
+#![allow(unsafe_code)]
+
+use std::os::fd::RawFd;
+use std::ptr;
+
+use crate::hub::task::NewTask;
+use crate::scheduler::Ticket;
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicPtr;
+use crate::sys::atomic::AtomicU64;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
+use crate::sys::epoll;
+use crate::sys::lock::Lock;
+use crate::sys::records::Record;
+use crate::sys::records::Records;
+
+/// The part of a hub that all threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Tickets below this number are those of hubs that have ended.
+    first_ticket: AtomicU64,
+    inbox: Inbox,
+    /// Whether the hub is about to sleep in the kernel, so that a message must ring.
+    asleep: AtomicBool,
+    /// `None` once the hub has ended.
+    kernel: Lock<Option<KernelSide>>,
+    /// Those outside who can still wake the hub: remote handles and running pool jobs.
+    holders: AtomicUsize,
+}
+
+/// The fds of a hub that other threads may use. The hub closes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KernelSide {
+    /// The epoll instance, from which they remove fds.
+    pub(crate) epoll: RawFd,
+    /// The eventfd that ends a poll.
+    pub(crate) alarm: RawFd,
+}
+
+/// A record of a hub that lives or has ended.
+pub(crate) type SharedRecord = &'static Record<Shared>;
+
+/// What one thread tells the hub of another.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A wait is over.
+    Wake(Ticket),
+    /// The task in the slot, if it still has that id, is to end.
+    Kill { slot: u32, id: u64 },
+    /// A new task.
+    Spawn(NewTask),
+    /// Print the table of tasks.
+    Dump,
+    /// Nothing but a reason to look whether anything can still happen.
+    Look,
+}
+
+/// A stack of messages that any thread may push to and the hub takes as a whole.
+#[derive(Debug)]
+struct Inbox {
+    top: AtomicPtr<Letter>,
+}
+
+struct Letter {
+    below: *mut Letter,
+    message: Message,
+}
+
+/// All hubs there ever were at once.
+static HUBS: Records<Shared> = Records::new();
+
+/// Takes a record for a new hub.
+pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
+    let record = HUBS.claim(|| Shared {
+        first_ticket: AtomicU64::new(1),
+        inbox: Inbox { top: AtomicPtr::new(closed()) },
+        asleep: AtomicBool::new(false),
+        kernel: Lock::new(None),
+        holders: AtomicUsize::new(0),
+    });
+    *record.kernel.lock() = Some(kernel);
+    record.inbox.top.store(ptr::null_mut(), Ordering::Release);
+    record
+}
+
+/// Calls `visit` with the record of every live hub.
+pub(crate) fn for_each(visit: impl FnMut(SharedRecord)) {
+    HUBS.iter().filter(|record| record.is_used()).for_each(visit);
+}
+
+impl Shared {
+    /// The number of the hub's first ticket, which also tells the hub from those that had
+    /// the record before.
+    #[inline]
+    pub(crate) fn first_ticket(&self) -> u64 {
+        self.first_ticket.load(Ordering::Acquire)
+    }
+
+    /// Refuses all further messages and calls; gives the messages that nobody read. The
+    /// record may then be released.
+    pub(crate) fn close(&self, next_ticket: u64) -> Messages {
+        *self.kernel.lock() = None;
+        self.first_ticket.store(next_ticket, Ordering::Release);
+        self.holders.store(0, Ordering::Relaxed);
+        self.inbox.take(closed())
+    }
+
+    /// Hands a message to the hub that began with `first_ticket`. False after its end.
+    pub(crate) fn post(&self, first_ticket: u64, message: Message) -> bool {
+        if self.first_ticket() != first_ticket || !self.inbox.push(message) {
+            return false;
+        }
+        // Pairs with `fall_asleep`: either we see the hub asleep or it sees the message.
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.ring();
+        }
+        true
+    }
+
+    /// Hands a wake to the hub that gave the ticket. False if that hub has ended.
+    pub(crate) fn post_wake(&self, ticket: Ticket) -> bool {
+        let first_ticket = self.first_ticket();
+        ticket.number >= first_ticket && self.post(first_ticket, Message::Wake(ticket))
+    }
+
+    #[cold]
+    fn ring(&self) {
+        let kernel = self.kernel.lock();
+        if let Some(kernel) = *kernel {
+            epoll::eventfd_raise(kernel.alarm);
+        }
+    }
+
+    /// Takes all messages, in the order in which they came.
+    pub(crate) fn take_messages(&self) -> Messages {
+        self.inbox.take(ptr::null_mut())
+    }
+
+    /// Whether there is a message.
+    #[inline]
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.inbox.top.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Announces that the hub is about to sleep. False if a message came first.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        if self.inbox.top.load(Ordering::SeqCst).is_null() {
+            return true;
+        }
+        self.asleep.store(false, Ordering::Relaxed);
+        false
+    }
+
+    /// Announces that the hub is awake.
+    pub(crate) fn wake_up(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// Removes an fd from the hub's epoll instance, from any thread.
+    pub(crate) fn unregister(&self, fd: RawFd) {
+        let kernel = self.kernel.lock();
+        if let Some(kernel) = *kernel {
+            // ENOENT: it was registered there once and is no longer.
+            let _ = epoll::delete(kernel.epoll, fd);
+        }
+    }
+
+    /// Counts somebody who can still wake the hub.
+    pub(crate) fn add_holder(&self) {
+        self.holders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back [`add_holder`](Shared::add_holder) of the hub that began with
+    /// `first_ticket`, after the last wake. The hub is made to look again: it may have been
+    /// the last, and nothing can wake it any more.
+    pub(crate) fn remove_holder(&self, first_ticket: u64) {
+        // A hub that has ended does not count, and the one after it has its own holders.
+        if self.first_ticket() != first_ticket {
+            return;
+        }
+        let one_less = |holders: usize| holders.checked_sub(1);
+        let before = self.holders.fetch_update(Ordering::Release, Ordering::Relaxed, one_less);
+        if before == Ok(1) {
+            self.post(first_ticket, Message::Look);
+        }
+    }
+
+    /// How many can still wake the hub.
+    pub(crate) fn holders(&self) -> usize {
+        self.holders.load(Ordering::Acquire)
+    }
+}
+
+impl Inbox {
+    /// False if the inbox is closed; the message is lost then.
+    fn push(&self, message: Message) -> bool {
+        let letter = Box::into_raw(Box::new(Letter { below: ptr::null_mut(), message }));
+        let mut top = self.top.load(Ordering::Relaxed);
+        loop {
+            if top == closed() {
+                // SAFETY: the letter was made above and given to nobody.
+                drop(unsafe { Box::from_raw(letter) });
+                return false;
+            }
+            // SAFETY: until the exchange succeeds the letter is ours alone.
+            unsafe { (*letter).below = top };
+            match self.top.compare_exchange_weak(top, letter, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => top = now,
+            }
+        }
+    }
+
+    /// Takes all letters and leaves `instead`.
+    fn take(&self, instead: *mut Letter) -> Messages {
+        let mut top = self.top.swap(instead, Ordering::Acquire);
+        if top == closed() {
+            top = ptr::null_mut();
+        }
+        // The newest is on top; turn the stack over.
+        let mut oldest = ptr::null_mut();
+        while !top.is_null() {
+            // SAFETY: the swap made all letters ours; each is visited once.
+            let below = unsafe { (*top).below };
+            // SAFETY: as above.
+            unsafe { (*top).below = oldest };
+            oldest = top;
+            top = below;
+        }
+        Messages { next: oldest }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        drop(self.take(closed()));
+    }
+}
+
+/// The top of an inbox that takes no more: no letter has this address.
+fn closed() -> *mut Letter {
+    ptr::without_provenance_mut(1)
+}
+
+/// Messages taken from an inbox, oldest first.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    next: *mut Letter,
+}
+
+impl Iterator for Messages {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        if self.next.is_null() {
+            return None;
+        }
+        // SAFETY: the letter came from `Box::into_raw` and is taken out of the list here.
+        let letter = unsafe { Box::from_raw(self.next) };
+        self.next = letter.below;
+        Some(letter.message)
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}
+
+// SAFETY: the letters in the list belong to the inbox, and every message is `Send`.
+unsafe impl Send for Inbox {}
+// SAFETY: the list is changed by atomic exchanges only.
+unsafe impl Sync for Inbox {}

@@ -1,0 +1,200 @@
+//! A task: a coroutine with an identity, and what it runs.
+
+// A body is a pair of a pointer and the functions that understand it.
+#![allow(unsafe_code)]
+
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use crate::coroutine::Coroutine;
+use crate::hub::Mode;
+use crate::hub::identity::Thread;
+use crate::hub::reason::Reason;
+use crate::interrupt::Interrupts;
+use crate::stack::SizeClass;
+
+/// One entry of the task table. Kept small, since there may be a million; what a switch
+/// reads comes first, to share a cache line with what the scheduler keeps.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Task {
+    /// How the current wait may end.
+    pub(crate) mode: Mode,
+    pub(crate) class: SizeClass,
+    /// When that wait began, by the hub's clock of milliseconds.
+    pub(crate) since_ms: u32,
+    /// `None` before the first run, and for the root.
+    pub(crate) coroutine: Option<Coroutine>,
+    pub(crate) interrupts: Interrupts,
+    /// What the current or the last wait is for.
+    pub(crate) reason: Reason,
+    /// `None` for the root, and once the result is published.
+    pub(crate) body: Option<Body>,
+    /// Unique in the process.
+    pub(crate) id: u64,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+/// What is needed to make a task.
+#[derive(Debug)]
+pub(crate) struct NewTask {
+    /// The first ticket of the hub that it is for.
+    pub(crate) hub: u64,
+    pub(crate) id: u64,
+    pub(crate) body: Body,
+    /// `None` is the hub's default.
+    pub(crate) class: Option<SizeClass>,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+// SAFETY: a body may only be sent to another thread if its closure may; who makes one for
+// another thread's hub demands `Send` of the closure.
+unsafe impl Send for NewTask {}
+
+/// What a coroutine runs and where its result goes; the type of both is erased.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body {
+    pub(crate) data: NonNull<()>,
+    pub(crate) calls: &'static BodyCalls,
+}
+
+/// What a hub does with a body. Each function gets the body's `data`.
+#[derive(Debug)]
+pub(crate) struct BodyCalls {
+    /// Runs the closure, or only drops it if the task was killed before its first run; in
+    /// either case nothing of it is left afterwards, and nothing unwinds out of it. On the
+    /// coroutine's own stack, once.
+    pub(crate) execute: unsafe fn(NonNull<()>, killed: bool),
+    /// Makes the result known and wakes who waits for it. The body is not used after.
+    pub(crate) publish: unsafe fn(NonNull<()>),
+    /// Tells those who wait that no result will come, without running or dropping anything
+    /// of the user's. The body is not used after.
+    pub(crate) abandon: unsafe fn(NonNull<()>),
+    /// Tells those who wait for a kill that the task has swallowed it.
+    pub(crate) kill_ignored: unsafe fn(NonNull<()>),
+    /// Notes the slot that the task got.
+    pub(crate) placed: unsafe fn(NonNull<()>, slot: u32),
+    /// Who is told of the end; null for nobody.
+    pub(crate) observer: unsafe fn(NonNull<()>) -> *const (),
+    /// The name, or an empty one.
+    pub(crate) name: unsafe fn(NonNull<()>) -> *const str,
+    /// The handle of the coroutine, made when first asked for.
+    pub(crate) thread: unsafe fn(NonNull<()>) -> Thread,
+}
+
+impl Task {
+    /// The record of a thread's own stack.
+    #[track_caller]
+    pub(crate) fn root(id: u64, class: SizeClass) -> Task {
+        Task {
+            id,
+            coroutine: None,
+            body: None,
+            interrupts: Interrupts::default(),
+            reason: Reason::Start,
+            since_ms: 0,
+            spawned_at: Location::caller(),
+            mode: Mode::Masked,
+            class,
+        }
+    }
+
+    /// The name, or an empty one.
+    pub(crate) fn name(&self) -> &str {
+        match self.body {
+            Some(body) => {
+                // SAFETY: the task still has its body, so it is not published.
+                let name = unsafe { body.name() };
+                // SAFETY: the name lives as long as the body.
+                unsafe { &*name }
+            }
+            None => "",
+        }
+    }
+}
+
+impl Body {
+    /// The name, or an empty one.
+    ///
+    /// # Safety
+    ///
+    /// The body must not be published or abandoned.
+    #[inline]
+    pub(crate) unsafe fn name(self) -> *const str {
+        // SAFETY: the caller vouches that the body is valid.
+        unsafe { (self.calls.name)(self.data) }
+    }
+
+    /// Runs the closure; see [`BodyCalls::execute`].
+    ///
+    /// # Safety
+    ///
+    /// Once, on the stack of the task's coroutine.
+    #[inline]
+    pub(crate) unsafe fn execute(self, killed: bool) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.execute)(self.data, killed) }
+    }
+
+    /// Makes the result known; see [`BodyCalls::publish`].
+    ///
+    /// # Safety
+    ///
+    /// Once, after `execute`; nobody uses the body afterwards.
+    #[inline]
+    pub(crate) unsafe fn publish(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.publish)(self.data) }
+    }
+
+    /// Tells that no result will come; see [`BodyCalls::abandon`].
+    ///
+    /// # Safety
+    ///
+    /// Once, instead of `publish`; nobody uses the body afterwards.
+    pub(crate) unsafe fn abandon(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.abandon)(self.data) }
+    }
+
+    /// Tells that a kill was swallowed; see [`BodyCalls::kill_ignored`].
+    ///
+    /// # Safety
+    ///
+    /// The body must not be published or abandoned.
+    pub(crate) unsafe fn kill_ignored(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.kill_ignored)(self.data) }
+    }
+
+    /// Notes the slot of the task.
+    ///
+    /// # Safety
+    ///
+    /// The body must not be published or abandoned.
+    #[inline]
+    pub(crate) unsafe fn placed(self, slot: u32) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.placed)(self.data, slot) }
+    }
+
+    /// Who is told of the end; null for nobody.
+    ///
+    /// # Safety
+    ///
+    /// The body must not be published or abandoned.
+    pub(crate) unsafe fn observer(self) -> *const () {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.observer)(self.data) }
+    }
+
+    /// The handle of the coroutine, made when first asked for.
+    ///
+    /// # Safety
+    ///
+    /// The body must not be published or abandoned.
+    pub(crate) unsafe fn thread(self) -> Thread {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.thread)(self.data) }
+    }
+}

@@ -1,0 +1,439 @@
+//! The loop. It runs on the root's stack, while the root waits.
+//!
+//! A turn is: run what is ready, within a budget; poll, without waiting if something is
+//! ready still; wake whom I/O made ready; read the clock; fire what is due and still
+//! blocked. So I/O beats a timeout of the same turn, and a task that yields in a loop does
+//! not keep the poll from happening.
+//!
+//! The budget carries over from one wait of the root to the next: a root that waits for
+//! one coroutine after the other makes a system call only when the budget is used up.
+
+// The loop is what runs, ends and gives up bodies and stacks.
+#![allow(unsafe_code)]
+
+use std::cell::RefMut;
+use std::os::fd::RawFd;
+use std::ptr;
+use std::time::Duration;
+
+use crate::coroutine::Coroutine;
+use crate::hub;
+use crate::hub::Alarm;
+use crate::hub::DeadlockScope;
+use crate::hub::Hub;
+use crate::hub::ROOT;
+use crate::hub::State;
+use crate::hub::shared::Message;
+use crate::hub::table;
+use crate::hub::task::Body;
+use crate::hub::task::NewTask;
+use crate::hub::task::Task;
+use crate::readiness::Direction;
+use crate::readiness::Readiness;
+use crate::scheduler::Outcome;
+use crate::scheduler::Scheduler;
+use crate::scheduler::Ticket;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
+use crate::sys::epoll::Patience;
+use crate::sys::process::abort_with;
+use crate::sys::process::thread_count;
+use crate::sys::sigaction::write_stderr;
+use crate::timers::Due;
+
+/// Where the loop stands between two polls.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Tasks run since the last poll.
+    runs: u32,
+    /// At this many the clock is looked at.
+    next_look: u32,
+    /// The clock when the hub was made.
+    born: u64,
+    /// The clock at the last poll.
+    began: u64,
+    /// When the stacks were last trimmed.
+    trimmed: u64,
+    /// Idle sleeps in a row after which nothing had happened.
+    idle_looks: u32,
+    /// Who waits for coroutines to end, whichever they are.
+    ends: Option<Ticket>,
+    /// Scratch for the timers that are due.
+    due: Vec<Due<Alarm>>,
+}
+
+/// A turn runs at most this many tasks,
+const RUNS_MAX: u32 = 256;
+/// or for this long, of which the clock is asked after 8, 16, 32, … runs.
+const TURN_NS_MAX: u64 = 1_000_000;
+const FIRST_LOOK: u32 = 8;
+/// Stacks that came back are looked at when so many have, or after so long.
+const TRIM_STACKS: usize = 1024;
+const TRIM_NS: u64 = 1_000_000_000;
+/// A hub that only another thread could wake looks again this often whether there is one.
+const IDLE_LOOK_S_MAX: u64 = 60;
+
+/// Helper threads of the runtime that have nothing to do: they will wake nobody.
+pub(crate) static IDLE_HELPERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Turn {
+    pub(crate) fn new(now: u64) -> Turn {
+        Turn {
+            runs: 0,
+            next_look: FIRST_LOOK,
+            born: now,
+            began: now,
+            trimmed: now,
+            idle_looks: 0,
+            ends: None,
+            due: Vec::new(),
+        }
+    }
+
+    /// Sets who is woken when a coroutine ends, or is found to swallow its kill.
+    pub(crate) fn tell_of_ends(&mut self, whom: Option<Ticket>) {
+        self.ends = whom;
+    }
+
+    /// The clock of the waits in the table: milliseconds, which last for 49 days and then
+    /// begin anew.
+    pub(crate) fn ms_at(&self, now: u64) -> u32 {
+        ((now - self.born) / 1_000_000) as u32
+    }
+
+    /// Whether the turn's budget is used up.
+    #[inline]
+    fn is_over(&mut self) -> bool {
+        self.runs += 1;
+        self.runs >= self.next_look && self.is_over_slowly()
+    }
+
+    #[cold]
+    fn is_over_slowly(&mut self) -> bool {
+        if self.runs >= RUNS_MAX {
+            return true;
+        }
+        self.next_look *= 2;
+        Deadline::now().as_ns() - self.began > TURN_NS_MAX
+    }
+}
+
+impl Hub {
+    /// Runs other tasks until the root is ready: the root's side of every wait.
+    #[inline(never)]
+    pub(super) fn run_until_root(&self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.run_ready() {
+                return outcome;
+            }
+            self.poll();
+        }
+    }
+
+    /// Runs ready tasks until the root's turn has come, or there is none, or the budget is
+    /// used up.
+    #[inline]
+    fn run_ready(&self) -> Option<Outcome> {
+        let mut state = self.state();
+        let outcome = loop {
+            if state.turn.is_over() {
+                break None;
+            }
+            let Some((slot, outcome, task)) = state.scheduler.next() else { break None };
+            if slot == ROOT {
+                break Some(outcome);
+            }
+            let coroutine = match task.coroutine {
+                Some(coroutine) => coroutine,
+                None => start(&mut state, slot),
+            };
+            if let Some(Task { coroutine: Some(next), .. }) = state.scheduler.peek() {
+                next.prefetch();
+            }
+            drop(state);
+            self.outcome.set(outcome);
+            state = self.run(slot, coroutine);
+        };
+        self.current.set(ROOT);
+        self.running.set(ptr::null());
+        outcome
+    }
+
+    /// Runs one task until it waits or ends.
+    #[inline]
+    fn run(&self, slot: u32, coroutine: Coroutine) -> RefMut<'_, State> {
+        self.current.set(slot);
+        self.running.set(coroutine.occupant());
+        self.allowance.set(hub::ALLOWANCE);
+        // SAFETY: the task was ready, so its coroutine is suspended, and it still has its
+        // record in the table, so it has not ended. The loop resumes one at a time.
+        let ended = unsafe { coroutine.resume() };
+        let mut state = self.state();
+        if let Some(stack) = ended {
+            state.scheduler.remove(slot);
+            // SAFETY: the coroutine has ended: its frames are gone, and its record.
+            unsafe { state.stacks.give_back(stack) };
+            tell_of_end(&mut state);
+        }
+        state
+    }
+
+    /// Looks at messages, fds and timers, waiting for them if no task is ready.
+    fn poll(&self) {
+        self.read_messages();
+        let mut state = self.state();
+        let patience = self.patience(&mut state);
+        if patience != Patience::None || state.readiness.registered() > 0 {
+            self.poll_fds(&mut state, patience);
+        }
+        let now = Deadline::now().as_ns();
+        self.clock_ms.set(state.turn.ms_at(now));
+        state.turn.runs = 0;
+        state.turn.next_look = FIRST_LOOK;
+        state.turn.began = now;
+        fire_timers(&mut state, now);
+        drop(state);
+        self.read_messages();
+    }
+
+    /// How long the poll may wait.
+    fn patience(&self, state: &mut State) -> Patience {
+        if state.scheduler.has_ready() {
+            return Patience::None;
+        }
+        let now = Deadline::now().as_ns();
+        trim_stacks(state, now);
+        if let Some(next) = state.timers.next() {
+            let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
+            return if limit.is_zero() { Patience::None } else { Patience::Limited(limit) };
+        }
+        if state.readiness.waiting() > 0 || self.shared.holders() > 0 {
+            return Patience::Unlimited;
+        }
+        self.patience_of_the_forlorn(state)
+    }
+
+    /// Nothing that this hub knows of can wake it.
+    #[cold]
+    fn patience_of_the_forlorn(&self, state: &mut State) -> Patience {
+        let scope = self.deadlock_scope.get();
+        let alone = || {
+            let idle = IDLE_HELPERS.load(Ordering::Acquire);
+            thread_count().is_some_and(|threads| threads <= 1 + idle)
+        };
+        match scope {
+            DeadlockScope::Off => Patience::Unlimited,
+            DeadlockScope::Hub => self.deadlock(state),
+            DeadlockScope::Process if alone() => self.deadlock(state),
+            DeadlockScope::Process => {
+                let doublings = state.turn.idle_looks.min(6);
+                state.turn.idle_looks += 1;
+                Patience::Limited(Duration::from_secs((1 << doublings).min(IDLE_LOOK_S_MAX)))
+            }
+        }
+    }
+
+    /// Ends the root's wait, since nothing else will.
+    fn deadlock(&self, state: &mut State) -> Patience {
+        if self.shared.has_messages() {
+            return Patience::None;
+        }
+        let report = table::deadlock_report(state, Deadline::now());
+        eprintln!("{report}");
+        let root = state.scheduler.get_mut(ROOT).expect("the root has a record");
+        root.interrupts.want_deadlock();
+        if !hub::UNWINDS || root.mode == hub::Mode::Masked || !root.interrupts.is_deliverable() {
+            abort_with("the root's wait cannot be ended by unwinding");
+        }
+        state.deadlock_report = report;
+        let ticket = state.scheduler.ticket(ROOT);
+        state.scheduler.wake(ticket, Outcome::Interrupted);
+        Patience::None
+    }
+
+    /// Asks the kernel, and wakes one waiter for each direction that became ready.
+    fn poll_fds(&self, state: &mut State, patience: Patience) {
+        let may_sleep = patience != Patience::None;
+        let patience =
+            if may_sleep && !self.shared.fall_asleep() { Patience::None } else { patience };
+        let State { poller, readiness, scheduler, turn, .. } = state;
+        let events = match poller.wait(patience) {
+            Ok(events) => events,
+            Err(error) => abort_with(&format!("the hub's epoll instance is unusable: {error}")),
+        };
+        if may_sleep {
+            self.shared.wake_up();
+        }
+        if !events.is_empty() {
+            turn.idle_looks = 0;
+        }
+        scheduler.order().arrange(events);
+        for event in events {
+            let (data, bits) = (event.u64, event.events);
+            let Some((fd, ready)) = readiness.note(data, bits) else { continue };
+            for direction in [Direction::Read, Direction::Write] {
+                if ready[direction as usize] {
+                    wake_waiter(readiness, scheduler, fd, direction);
+                }
+            }
+        }
+    }
+
+    /// Does what other threads have asked for.
+    #[inline]
+    fn read_messages(&self) {
+        if self.shared.has_messages() {
+            self.read_messages_slowly();
+        }
+    }
+
+    #[cold]
+    fn read_messages_slowly(&self) {
+        self.state().turn.idle_looks = 0;
+        for message in self.shared.take_messages() {
+            match message {
+                Message::Wake(ticket) => {
+                    self.wake(ticket);
+                }
+                Message::Kill { slot, id } => {
+                    self.kill(slot, id);
+                }
+                Message::Spawn(new) => self.admit(new),
+                Message::Dump => self.print_table(),
+                Message::Look => {}
+            }
+        }
+    }
+
+    /// Prints the table of tasks without std's locks, since another thread wants to know
+    /// why nothing moves.
+    fn print_table(&self) {
+        let rows = table::snapshot(&mut self.state(), Deadline::now());
+        write_stderr(table::render(&rows).as_bytes());
+    }
+
+    /// Makes a task that another thread has sent.
+    fn admit(&self, new: NewTask) {
+        let body = new.body;
+        if new.hub != self.shared.first_ticket() {
+            // SAFETY: its hub has ended; nobody else has the body.
+            return unsafe { body.abandon() };
+        }
+        match self.spawn(new) {
+            // SAFETY: the task has not run, so the body is not published.
+            Ok(slot) => unsafe { body.placed(slot) },
+            Err(error) => {
+                eprintln!("corovent: a coroutine sent by another thread has no room: {error}");
+                // SAFETY: the task was not made; nobody else has the body.
+                unsafe { body.abandon() };
+            }
+        }
+    }
+}
+
+/// Wakes the task whose turn it is to use what an fd has.
+#[inline]
+pub(crate) fn wake_waiter(
+    readiness: &mut Readiness,
+    scheduler: &mut Scheduler<Task>,
+    fd: RawFd,
+    direction: Direction,
+) {
+    while let Some(ticket) = readiness.pass_on(fd, direction, scheduler.order()) {
+        if scheduler.wake(ticket, Outcome::Woken) {
+            break;
+        }
+    }
+}
+
+/// Wakes whoever waits for ends.
+#[inline]
+pub(super) fn tell_of_end(state: &mut State) {
+    if let Some(ticket) = state.turn.ends {
+        state.scheduler.wake(ticket, Outcome::Woken);
+    }
+}
+
+/// Leaves a task as it is for ever: it is not resumed again, and its stack not reused.
+pub(crate) fn give_up(hub: &Hub, slot: u32) {
+    let mut state = hub.state();
+    let task = state.scheduler.evict(slot);
+    if task.coroutine.is_none() {
+        let class = task.class;
+        state.stacks.release(class);
+    }
+    drop(state);
+    let label = table::label(task.id, task.name());
+    eprintln!("corovent: coroutine {label}, spawned at {}, is given up", task.spawned_at);
+    if let Some(body) = task.body {
+        // SAFETY: the task is gone from the table, so nobody else uses its body.
+        unsafe { body.abandon() };
+    }
+}
+
+/// Gives a task its stack.
+fn start(state: &mut State, slot: u32) -> Coroutine {
+    let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
+    let body = task.body.expect("a task that has not run has a body");
+    let killed = task.interrupts.kill_wanted();
+    let (id, class) = (task.id, task.class);
+    let stack = match state.stacks.bind(class) {
+        Ok(stack) => stack,
+        // The kernel has no memory for a page table, or its limits were lowered since.
+        Err(error) => abort_with(&format!("coroutine #{id} has no stack: {error}")),
+    };
+    // SAFETY: a body that has not run is not published.
+    let name = unsafe { body.name() };
+    let coroutine = Coroutine::start(stack, id, name, move || enter(body, killed));
+    let task = state.scheduler.get_mut(slot).expect("as above");
+    task.coroutine = Some(coroutine);
+    coroutine
+}
+
+/// What a coroutine does from its first run to its end.
+fn enter(body: Body, killed: bool) {
+    // SAFETY: each task is entered once, on its coroutine's stack.
+    unsafe { body.execute(killed) };
+    let hub = hub::current().expect("a coroutine runs on the thread of its hub");
+    hub.with_current(|task| task.body = None);
+    let running = hub.running().expect("a coroutine's code is running");
+    // SAFETY: this is its code.
+    unsafe { running.forget_name() };
+    // SAFETY: the hub has just forgotten the body.
+    unsafe { body.publish() };
+}
+
+/// Wakes whom a timer was for.
+fn fire_timers(state: &mut State, now: u64) {
+    if state.timers.is_empty() {
+        return;
+    }
+    let mut due = std::mem::take(&mut state.turn.due);
+    state.timers.expire(now, &mut due);
+    for ties in due.chunk_by_mut(|a, b| a.deadline == b.deadline) {
+        state.scheduler.order().arrange(ties);
+    }
+    for Due { value, .. } in due.drain(..) {
+        match value {
+            Alarm::Wait(ticket) => {
+                state.scheduler.wake(ticket, Outcome::TimedOut);
+            }
+            Alarm::Scope { slot, scope } => {
+                if let Some(task) = state.scheduler.get_mut(slot) {
+                    task.interrupts.fire(scope);
+                    hub::interrupt_if_blocked(state, slot);
+                }
+            }
+        }
+    }
+    state.turn.due = due;
+}
+
+fn trim_stacks(state: &mut State, now: u64) {
+    let returned = state.stacks.returned();
+    if returned >= TRIM_STACKS || (returned > 0 && now - state.turn.trimmed >= TRIM_NS) {
+        state.stacks.trim();
+        state.turn.trimmed = now;
+    }
+}

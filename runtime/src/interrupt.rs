@@ -1,0 +1,285 @@
+//! What may end a wait of one task before its time: kills, timeouts, a deadlock.
+//!
+//! Pure: it decides what is deliverable, and neither blocks nor throws. A kill and the
+//! timeout scopes of a task stay *wanted* until they were served: code that swallows the
+//! throw gets it again at its next wait, a bounded number of times.
+//!
+//! **Invariant:** nothing is deliverable while the task unwinds, nor inside a shield that
+//! is younger than what asks.
+
+/// The record of one task: 16 bytes, since there may be a million.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupts {
+    /// Whether anything was ever asked for: the one flag that a wait looks at.
+    wanted: bool,
+    kill: Kill,
+    kill_throws: u8,
+    /// Set on the root when nothing can wake it.
+    deadlock: bool,
+    /// Whether the task unwinds, as far as is known.
+    unwinding: bool,
+    /// How many `shield` calls the task is in.
+    shields: u16,
+    /// The `timeout` blocks the task is in, outermost first. Few tasks are ever in one, and
+    /// an idle task is to be small.
+    #[expect(clippy::box_collection, reason = "8 bytes in the record instead of 24")]
+    scopes: Option<Box<Vec<TimeoutScope>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kill {
+    #[default]
+    None,
+    Wanted,
+    /// Thrown as often as allowed and swallowed each time.
+    Ignored,
+}
+
+#[derive(Debug)]
+struct TimeoutScope {
+    id: u64,
+    /// `shields` when the scope was opened: a deeper shield holds it off.
+    shields: u16,
+    fired: bool,
+    throws: u8,
+}
+
+/// What is to be thrown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    Kill,
+    /// The number of the scope.
+    Timeout(u64),
+    Deadlock,
+}
+
+/// How the record looked when a scope was opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScopeMark {
+    pub(crate) id: u64,
+    unwinding: bool,
+}
+
+/// How often a task may swallow a throw before it is left alone.
+pub(crate) const THROWS_MAX: u8 = 8;
+
+impl Interrupts {
+    /// Asks for the task's end. A task that ignored an earlier kill is asked anew.
+    pub(crate) fn want_kill(&mut self) {
+        if self.kill != Kill::Wanted {
+            self.kill = Kill::Wanted;
+            self.kill_throws = 0;
+        }
+        self.wanted = true;
+    }
+
+    /// Whether a kill was asked for and not given up.
+    pub(crate) fn kill_wanted(&self) -> bool {
+        self.kill == Kill::Wanted
+    }
+
+    /// Whether the task swallowed its kill as often as it was thrown.
+    pub(crate) fn kill_ignored(&self) -> bool {
+        self.kill == Kill::Ignored
+    }
+
+    /// Notes that nothing can wake the root.
+    pub(crate) fn want_deadlock(&mut self) {
+        self.deadlock = true;
+        self.wanted = true;
+    }
+
+    /// Takes a deadlock back; false if there was none.
+    pub(crate) fn take_deadlock(&mut self) -> bool {
+        std::mem::take(&mut self.deadlock)
+    }
+
+    /// Opens a timeout scope.
+    pub(crate) fn open_scope(&mut self, id: u64) -> ScopeMark {
+        let shields = self.shields;
+        let scopes = self.scopes.get_or_insert_default();
+        scopes.push(TimeoutScope { id, shields, fired: false, throws: 0 });
+        ScopeMark { id, unwinding: self.unwinding }
+    }
+
+    /// Notes that the time of a scope is up.
+    pub(crate) fn fire(&mut self, id: u64) {
+        for scope in self.scopes.iter_mut().flat_map(|scopes| scopes.iter_mut()) {
+            if scope.id == id {
+                scope.fired = true;
+                self.wanted = true;
+            }
+        }
+    }
+
+    /// Closes a scope, and those inside of it that never got to close theirs. `caught`:
+    /// its own throw has arrived, so the unwinding that it caused is over.
+    pub(crate) fn close_scope(&mut self, mark: ScopeMark, caught: bool) {
+        let scopes = self.scopes.as_mut().expect("a scope was opened");
+        let position = scopes.iter().position(|scope| scope.id == mark.id);
+        scopes.truncate(position.expect("a scope is closed once"));
+        let any_fired = scopes.iter().any(|scope| scope.fired);
+        if caught {
+            self.unwinding = mark.unwinding;
+        }
+        self.wanted = self.kill == Kill::Wanted || self.deadlock || any_fired;
+    }
+
+    /// Enters a shield: what was asked for from outside waits until it is left.
+    pub(crate) fn enter_shield(&mut self) {
+        self.shields = self.shields.checked_add(1).expect("shields are not nested that deeply");
+    }
+
+    /// Leaves a shield.
+    pub(crate) fn leave_shield(&mut self) {
+        assert!(self.shields > 0, "a shield is left once");
+        self.shields -= 1;
+    }
+
+    /// Whether the task unwinds, as far as is known.
+    #[inline]
+    pub(crate) fn unwinding(&self) -> bool {
+        self.unwinding
+    }
+
+    /// Notes whether the task unwinds.
+    #[inline]
+    pub(crate) fn set_unwinding(&mut self, unwinding: bool) {
+        self.unwinding = unwinding;
+    }
+
+    /// Whether anything was asked for and not served yet.
+    #[inline]
+    pub(crate) fn wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Whether a wait would be interrupted now.
+    #[inline]
+    pub(crate) fn is_deliverable(&self) -> bool {
+        self.wanted && self.next().is_some()
+    }
+
+    /// Gives up on what was thrown as often as allowed. True once, when a kill was.
+    pub(crate) fn give_up(&mut self) -> bool {
+        let deliverable = !self.unwinding && self.shields == 0;
+        if deliverable && self.kill == Kill::Wanted && self.kill_throws >= THROWS_MAX {
+            self.kill = Kill::Ignored;
+            return true;
+        }
+        false
+    }
+
+    /// Takes what is to be thrown, and counts the throw: the task unwinds from now on.
+    pub(crate) fn take(&mut self) -> Option<Interrupt> {
+        let next = self.next()?;
+        match next {
+            Interrupt::Deadlock => self.deadlock = false,
+            Interrupt::Kill => self.kill_throws += 1,
+            Interrupt::Timeout(id) => {
+                let scopes = self.scopes.iter_mut().flat_map(|scopes| scopes.iter_mut());
+                for scope in scopes.filter(|scope| scope.id == id) {
+                    scope.throws += 1;
+                }
+            }
+        }
+        self.unwinding = true;
+        Some(next)
+    }
+
+    /// A kill goes before a timeout, an outer timeout before an inner one.
+    fn next(&self) -> Option<Interrupt> {
+        if self.unwinding {
+            return None;
+        }
+        if self.deadlock {
+            return Some(Interrupt::Deadlock);
+        }
+        if self.kill == Kill::Wanted && self.kill_throws < THROWS_MAX && self.shields == 0 {
+            return Some(Interrupt::Kill);
+        }
+        let scope = self.scopes.as_ref()?.iter().find(|scope| {
+            scope.fired && scope.throws < THROWS_MAX && scope.shields == self.shields
+        })?;
+        Some(Interrupt::Timeout(scope.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outer_timeout_goes_before_an_inner_one() {
+        let mut record = Interrupts::default();
+        record.open_scope(1);
+        record.open_scope(2);
+        record.fire(2);
+        record.fire(1);
+        assert_eq!(record.take(), Some(Interrupt::Timeout(1)));
+    }
+
+    #[test]
+    fn nothing_is_deliverable_while_unwinding() {
+        let mut record = Interrupts::default();
+        record.want_kill();
+        assert_eq!(record.take(), Some(Interrupt::Kill));
+        assert!(!record.is_deliverable());
+        record.set_unwinding(false);
+        assert!(record.is_deliverable());
+    }
+
+    #[test]
+    fn a_shield_holds_off_only_what_is_older() {
+        let mut record = Interrupts::default();
+        record.open_scope(1);
+        record.enter_shield();
+        record.fire(1);
+        record.want_kill();
+        assert!(!record.is_deliverable());
+        let inner = record.open_scope(2);
+        record.fire(2);
+        assert_eq!(record.take(), Some(Interrupt::Timeout(2)));
+        record.close_scope(inner, true);
+        assert!(!record.is_deliverable());
+        record.leave_shield();
+        assert_eq!(record.take(), Some(Interrupt::Kill));
+    }
+
+    #[test]
+    fn a_swallowed_kill_is_given_up_once() {
+        let mut record = Interrupts::default();
+        record.want_kill();
+        for _ in 0..THROWS_MAX {
+            assert!(!record.give_up());
+            assert_eq!(record.take(), Some(Interrupt::Kill));
+            record.set_unwinding(false);
+        }
+        assert!(record.give_up());
+        assert!(!record.give_up());
+        assert!(record.kill_ignored());
+        record.want_kill();
+        assert_eq!(record.take(), Some(Interrupt::Kill));
+    }
+
+    #[test]
+    fn a_closed_scope_never_fires() {
+        let mut record = Interrupts::default();
+        let mark = record.open_scope(1);
+        record.fire(1);
+        record.close_scope(mark, false);
+        assert!(!record.is_deliverable());
+        record.fire(1);
+        assert!(!record.is_deliverable());
+    }
+
+    #[test]
+    fn closing_an_outer_scope_closes_those_inside() {
+        let mut record = Interrupts::default();
+        let outer = record.open_scope(1);
+        record.open_scope(2);
+        record.fire(2);
+        record.close_scope(outer, false);
+        assert!(!record.is_deliverable());
+    }
+}

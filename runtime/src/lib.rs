@@ -1,0 +1,51 @@
+//! The runtime of corovent: stacks, scheduler, hub and timers; everything without sockets.
+//!
+//! Users depend on the `corovent` crate, which re-exports what is here.
+
+mod coroutine;
+pub mod debug;
+mod error;
+pub mod fd;
+mod hub;
+mod interrupt;
+mod join;
+mod order;
+mod overflow;
+mod packet;
+mod poller;
+mod readiness;
+mod remote;
+mod run;
+mod scheduler;
+mod scope;
+pub mod signal;
+mod stack;
+mod sys;
+mod task;
+pub mod thread;
+pub mod threadpool;
+pub mod time;
+mod timers;
+mod wait_queue;
+
+pub use crate::error::Abandoned;
+pub use crate::error::Deadlock;
+pub use crate::error::Elapsed;
+pub use crate::error::Killed;
+pub use crate::error::is_interrupt;
+pub use crate::join::JoinHandle;
+pub use crate::remote::Remote;
+pub use crate::remote::remote;
+pub use crate::run::run;
+pub use crate::scope::Scope;
+pub use crate::scope::ScopedJoinHandle;
+pub use crate::scope::scope;
+pub use crate::task::Builder;
+pub use crate::task::catch_unwind;
+pub use crate::task::current;
+pub use crate::task::is_coroutine;
+pub use crate::task::shield;
+pub use crate::task::spawn;
+pub use crate::task::yield_now;
+pub use crate::time::sleep;
+pub use crate::time::timeout;

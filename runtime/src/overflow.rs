@@ -1,0 +1,203 @@
+//! The report of a stack overflow.
+//!
+//! std knows the guard of its own threads only: a coroutine that runs into its guard would
+//! die without a word. So a handler for SIGSEGV and SIGBUS compares the faulting address
+//! with the guard of the coroutine that runs, says whose it is and what to do, and aborts.
+//! Any other fault goes to the handler that was there before. Nothing is recovered: the
+//! frames of an overflown stack cannot be left safely.
+//!
+//! The handler runs on an alternate stack and takes no lock, allocates nothing and calls
+//! write(2) only.
+
+// A signal handler reads what the interrupted code left in a thread-local.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::io;
+use std::process;
+use std::ptr;
+
+use once_cell::race::OnceBox;
+
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::Ordering;
+use crate::sys::sigaction;
+use crate::sys::sigaction::Action;
+use crate::sys::sigaction::AlternateStack;
+
+/// Whose stack it is, readable inside a signal handler.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Occupant {
+    guard_low: usize,
+    bottom: usize,
+    top: usize,
+    id: u64,
+    /// Empty for none.
+    pub(crate) name: *const str,
+}
+
+impl Occupant {
+    /// Describes a coroutine. An empty `name` is none; it stays readable until the
+    /// coroutine has ended.
+    #[inline]
+    pub(crate) fn new(
+        guard_low: usize,
+        bottom: usize,
+        top: usize,
+        id: u64,
+        name: *const str,
+    ) -> Occupant {
+        Occupant { guard_low, bottom, top, id, name }
+    }
+}
+
+/// The thread's part of the report: while it lives, overflows on the thread are told.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    _alternate_stack: Option<AlternateStack>,
+}
+
+impl Reporter {
+    /// Gives the thread what a report needs.
+    pub(crate) fn new() -> io::Result<Reporter> {
+        install_once()?;
+        Ok(Reporter { _alternate_stack: AlternateStack::ensure()? })
+    }
+
+    /// Begins to report. `occupant` holds the description of the coroutine that runs, or
+    /// null.
+    ///
+    /// # Safety
+    ///
+    /// `occupant` must be valid until the reporter is dropped, and what it holds valid
+    /// whenever it is not null.
+    pub(crate) unsafe fn attach(&self, occupant: *const Cell<*const Occupant>) {
+        OCCUPANT.set(occupant);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        OCCUPANT.set(ptr::null());
+    }
+}
+
+thread_local! {
+    /// Where the hub of this thread keeps the description of who runs.
+    static OCCUPANT: Cell<*const Cell<*const Occupant>> = const { Cell::new(ptr::null()) };
+}
+
+/// What the two signals did before: the handler falls back to it.
+static BEFORE: OnceBox<[Action; 2]> = OnceBox::new();
+const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+fn install_once() -> io::Result<()> {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+    if INSTALLED.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let before = [Action::current(SIGNALS[0])?, Action::current(SIGNALS[1])?];
+    let _ = BEFORE.set(Box::new(before));
+    let action = Action::handle(on_fault, libc::SA_ONSTACK);
+    for signal in SIGNALS {
+        // SAFETY: `on_fault` only reads a thread-local without destructor, formats into a
+        // buffer of its own and calls write(2) and abort(3), or the handler before it.
+        unsafe { action.install(signal) }?;
+    }
+    Ok(())
+}
+
+extern "C" fn on_fault(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel passed `info` to this handler.
+    let is_fault = unsafe { sigaction::is_fault(info) };
+    // SAFETY: as above, and the handler is for SIGSEGV and SIGBUS only.
+    let address = unsafe { sigaction::fault_address(info) };
+    if is_fault
+        && let Some(occupant) = current_occupant()
+        && (occupant.guard_low..occupant.bottom).contains(&address)
+    {
+        report(&occupant);
+        process::abort();
+    }
+    let Some(before) = BEFORE.get() else { process::abort() };
+    let index = usize::from(signal == SIGNALS[1]);
+    // SAFETY: these are the arguments of this very signal.
+    unsafe { before[index].forward(signal, info, context) };
+}
+
+fn current_occupant() -> Option<Occupant> {
+    let cell = OCCUPANT.get();
+    if cell.is_null() {
+        return None;
+    }
+    // SAFETY: the hub keeps the cell alive while the thread-local points to it.
+    let occupant = unsafe { (*cell).get() };
+    if occupant.is_null() {
+        return None;
+    }
+    // SAFETY: what the cell holds is the record of the coroutine that runs, at the top of
+    // its stack, which the overflow at the bottom has not touched.
+    Some(unsafe { *occupant })
+}
+
+/// Writes the two lines of the report.
+fn report(occupant: &Occupant) {
+    let mut line = Line { bytes: [0; 512], len: 0 };
+    // SAFETY: the name is readable until the coroutine has ended.
+    let name = unsafe { &*occupant.name };
+    line.text("\ncoroutine ");
+    if name.is_empty() {
+        line.text("<unnamed>");
+    } else {
+        line.text("'");
+        line.text(&name[..name.floor_char_boundary(200)]);
+        line.text("'");
+    }
+    line.text(" (#");
+    line.number(occupant.id);
+    line.text(") has overflowed its stack of ");
+    line.number(((occupant.top - occupant.bottom) / 1024) as u64);
+    line.text(" KiB\nfatal: raise it by Builder::stack_size, or for all by ");
+    line.text("COROVENT_STACK_SIZE (in bytes)\n");
+    sigaction::write_stderr(&line.bytes[..line.len]);
+}
+
+/// Text in a fixed buffer: formatting without std's machinery, which may allocate.
+struct Line {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Line {
+    fn text(&mut self, text: &str) {
+        for byte in text.bytes() {
+            if self.len < self.bytes.len() {
+                self.bytes[self.len] = byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        for digit in &digits[at..] {
+            self.text(char::from(*digit).encode_utf8(&mut [0; 4]));
+        }
+    }
+}

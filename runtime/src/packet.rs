@@ -1,0 +1,595 @@
+//! What a coroutine and its handle share: the closure, then the result.
+//!
+//! Both live in one allocation, the packet. The task's side is used on its hub's thread
+//! only; the handle's side wherever the handle is. Bits of one word say how far each has
+//! come, and the side that comes last frees it.
+//!
+//! ```text
+//!   task:    execute ─► DONE ─► wake who waits ─► RELEASED ─┐
+//!                                                           ├─► the later one frees
+//!   handle:  join or drop ────────────────────► DROPPED ────┘
+//! ```
+//!
+//! **Invariants:** the closure is run, dropped or leaked by the task's side only. The result
+//! is written before `DONE` is set; it then belongs to the handle's side, or to the task's
+//! if that found `DROPPED`. Nobody touches the packet after setting its own last bit.
+
+// The packet is reached by raw pointers from both sides.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem;
+use std::mem::MaybeUninit;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::ptr;
+use std::ptr::NonNull;
+use std::thread;
+
+use once_cell::race::OnceBox;
+
+use crate::error::Abandoned;
+use crate::error::Killed;
+use crate::error::is_interrupt;
+use crate::hub;
+use crate::hub::Hub;
+use crate::hub::identity::Thread;
+use crate::hub::shared::Message;
+use crate::hub::shared::SharedRecord;
+use crate::hub::task::Body;
+use crate::hub::task::BodyCalls;
+use crate::hub::wake::WakeRef;
+use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::AtomicU64;
+use crate::sys::atomic::Ordering;
+use crate::wait_queue::WaitQueue;
+
+/// The handle's side of a packet.
+pub(crate) struct HandleSide<T> {
+    packet: NonNull<Packet<T>>,
+    _result: PhantomData<T>,
+}
+
+/// The part of the packet that does not depend on the closure.
+#[repr(C)]
+struct Packet<T> {
+    head: Head,
+    /// Valid between the end of the closure and whoever takes it.
+    result: UnsafeCell<MaybeUninit<thread::Result<T>>>,
+}
+
+/// The part that depends on neither.
+pub(crate) struct Head {
+    /// The bits below.
+    state: AtomicU32,
+    /// The task's slot in its hub; `NO_SLOT` until the hub has given one.
+    slot: AtomicU32,
+    pub(crate) id: u64,
+    hub: SharedRecord,
+    /// The first ticket of the hub, which tells it from one that has its record later.
+    hub_number: u64,
+    /// Who is in `join`. Written by the joiner, and only while neither it nor the end is
+    /// announced; read by the task's side once `DONE` keeps it from changing.
+    joiner: UnsafeCell<MaybeUninit<WakeRef>>,
+    /// Those in `kill_timeout`.
+    pub(crate) watchers: WaitQueue<()>,
+    /// The handle and the name, made when asked for.
+    thread: OnceBox<Thread>,
+    /// What is told when the coroutine has ended, such as its scope.
+    observer: Option<NonNull<dyn Observer>>,
+    /// Frees the packet, whose full type it knows.
+    free: unsafe fn(NonNull<()>),
+}
+
+/// A packet with its closure: what is allocated.
+#[repr(C)]
+struct FullPacket<F, T> {
+    packet: Packet<T>,
+    /// Valid until the task's side takes it; leaked if that never happens.
+    closure: UnsafeCell<MaybeUninit<F>>,
+}
+
+/// Whoever is told of a coroutine's end.
+pub(crate) trait Observer {
+    /// The coroutine has ended and all that it could borrow is dropped, or belongs to its
+    /// handle.
+    fn ended(&self);
+
+    /// Nobody has taken the payload of the coroutine's panic.
+    fn panic_unseen(&self);
+
+    /// The coroutine has swallowed its kill as often as it was thrown.
+    fn kill_ignored(&self);
+}
+
+/// The result is there, or never will be.
+const DONE: u32 = 1;
+/// It never will be: the hub has ended.
+const ABANDONED: u32 = 1 << 1;
+/// The task's side is through with the packet.
+const RELEASED: u32 = 1 << 2;
+/// The handle's side is through with the packet.
+const DROPPED: u32 = 1 << 3;
+/// Somebody waits in `join`.
+const JOINING: u32 = 1 << 4;
+/// The one in `join` is of the coroutine's own hub, so that it does not run meanwhile.
+const JOINING_HOME: u32 = 1 << 5;
+/// Somebody waits, or has waited, in `kill_timeout`.
+const WATCHED: u32 = 1 << 6;
+/// A kill was swallowed as often as it was thrown.
+const KILL_IGNORED: u32 = 1 << 7;
+/// A kill came before the task had a slot.
+const KILL_EARLY: u32 = 1 << 8;
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// Panics that nobody has joined, in this process.
+static UNSEEN_PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// The origin of a coroutine, for its packet.
+pub(crate) struct Birth {
+    pub(crate) id: u64,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) hub: SharedRecord,
+    pub(crate) hub_number: u64,
+    pub(crate) observer: Option<NonNull<dyn Observer>>,
+}
+
+// SAFETY: through the handle nothing but the result is reached, which is `Send`.
+unsafe impl<T: Send> Send for HandleSide<T> {}
+// SAFETY: through a shared handle nothing of `T` is reached: the bits are atomic.
+unsafe impl<T> Sync for HandleSide<T> {}
+
+/// Makes a packet and gives both of its sides. The task's side has no slot yet.
+///
+/// # Safety
+///
+/// `closure`, what it returns and the observer must live until the task has ended, or for
+/// ever if it never does.
+pub(crate) unsafe fn new_packet<F, T>(birth: Birth, closure: F) -> (Body, HandleSide<T>)
+where
+    F: FnOnce() -> T,
+{
+    let thread = OnceBox::new();
+    if birth.name.is_some() {
+        let _ = thread.set(Box::new(Thread::new(birth.id, birth.name)));
+    }
+    let head = Head {
+        state: AtomicU32::new(0),
+        slot: AtomicU32::new(NO_SLOT),
+        id: birth.id,
+        hub: birth.hub,
+        hub_number: birth.hub_number,
+        joiner: UnsafeCell::new(MaybeUninit::uninit()),
+        watchers: WaitQueue::new(()),
+        thread,
+        observer: birth.observer,
+        free: free::<F, T>,
+    };
+    let packet: Packet<T> = Packet { head, result: UnsafeCell::new(MaybeUninit::uninit()) };
+    let closure = UnsafeCell::new(MaybeUninit::new(closure));
+    let full = NonNull::from(Box::leak(Box::new(FullPacket { packet, closure })));
+    let handle = HandleSide { packet: full.cast(), _result: PhantomData };
+    (Body { data: full.cast(), calls: Calls::<F, T>::TABLE }, handle)
+}
+
+impl<T> HandleSide<T> {
+    /// The part of the packet that is shared with the task's side.
+    #[inline]
+    pub(crate) fn head(&self) -> &Head {
+        // SAFETY: the packet is freed by the handle's side, or after it.
+        unsafe { &(*self.packet.as_ptr()).head }
+    }
+
+    /// Takes the result of a coroutine that has ended.
+    #[inline]
+    pub(crate) fn take(self) -> thread::Result<T> {
+        debug_assert!(self.head().is_done());
+        let packet = self.packet;
+        mem::forget(self);
+        // SAFETY: the coroutine has ended, and the handle is used up.
+        unsafe { take_and_drop(packet) }
+    }
+}
+
+impl<T> Drop for HandleSide<T> {
+    fn drop(&mut self) {
+        let head = self.head();
+        let observer = head.observer;
+        let running = |state: u32| (state & DONE == 0).then_some(state | DROPPED);
+        let detached = head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, running);
+        if detached.is_err() {
+            // SAFETY: the coroutine has ended, and the handle is being dropped.
+            let result = unsafe { take_and_drop(self.packet) };
+            if let Err(payload) = &result {
+                note_unseen(&**payload, observer);
+            }
+        }
+    }
+}
+
+impl Head {
+    /// Whether the coroutine has ended.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// Whether `hub` is the one that the task belongs to.
+    #[inline]
+    pub(crate) fn is_of(&self, hub: &Hub) -> bool {
+        ptr::eq(hub.shared(), self.hub) && self.hub.first_ticket() == self.hub_number
+    }
+
+    /// The task's slot in its hub, if it has got one.
+    #[inline]
+    pub(crate) fn slot(&self) -> Option<u32> {
+        let slot = self.slot.load(Ordering::SeqCst);
+        (slot != NO_SLOT).then_some(slot)
+    }
+
+    /// Notes the slot of a task that its own thread has spawned.
+    #[inline]
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// Sends a kill to the hub of another thread. False if it has ended.
+    pub(crate) fn send_kill(&self) -> bool {
+        let slot = self.slot().or_else(|| {
+            self.state.fetch_or(KILL_EARLY, Ordering::SeqCst);
+            self.slot()
+        });
+        match slot {
+            Some(slot) => self.hub.post(self.hub_number, Message::Kill { slot, id: self.id }),
+            // The hub looks at the bit when it gives the slot.
+            None => true,
+        }
+    }
+
+    /// Announces a joiner by the name of its wait. False if the coroutine has ended.
+    ///
+    /// `at_home`: the joiner is a task of the coroutine's own hub.
+    ///
+    /// # Safety
+    ///
+    /// The caller must have the handle to itself until it has called
+    /// [`stop_joining`](Head::stop_joining).
+    #[inline]
+    pub(crate) unsafe fn start_joining(&self, joiner: WakeRef, at_home: bool) -> bool {
+        let cell = self.joiner.get();
+        // SAFETY: the caller has the one handle to itself and no joining bit is set, so
+        // nobody reads the cell.
+        unsafe { cell.write(MaybeUninit::new(joiner)) };
+        if at_home {
+            // All who could change the bits now are on this thread.
+            let state = self.state.load(Ordering::Relaxed);
+            self.state.store(state | JOINING | JOINING_HOME, Ordering::Relaxed);
+            return state & DONE == 0;
+        }
+        self.state.fetch_or(JOINING, Ordering::AcqRel) & DONE == 0
+    }
+
+    /// Takes the announcement back.
+    #[inline]
+    pub(crate) fn stop_joining(&self, at_home: bool) {
+        if at_home {
+            let state = self.state.load(Ordering::Relaxed);
+            self.state.store(state & !(JOINING | JOINING_HOME), Ordering::Relaxed);
+        } else {
+            self.state.fetch_and(!JOINING, Ordering::AcqRel);
+        }
+    }
+
+    /// Forgets that an earlier kill was swallowed.
+    pub(crate) fn clear_kill_ignored(&self) {
+        self.state.fetch_and(!KILL_IGNORED, Ordering::Relaxed);
+    }
+
+    /// Makes the end, and a kill that was swallowed, wake the watchers.
+    pub(crate) fn start_watching(&self) {
+        self.state.fetch_or(WATCHED, Ordering::AcqRel);
+    }
+
+    /// What a watcher waits for: true if the coroutine has ended, false if it swallowed its
+    /// kill.
+    pub(crate) fn fate(&self) -> Option<bool> {
+        let state = self.state.load(Ordering::Acquire);
+        (state & (DONE | KILL_IGNORED) != 0).then_some(state & DONE != 0)
+    }
+
+    /// The handle that names and unparks the coroutine, made when first asked for.
+    pub(crate) fn thread(&self) -> &Thread {
+        self.thread.get_or_init(|| Box::new(Thread::new(self.id, None)))
+    }
+}
+
+/// Reads the result, and ends the handle's side.
+///
+/// # Safety
+///
+/// `DONE` must be set and `DROPPED` not; the handle's side does not use the packet
+/// afterwards.
+#[inline]
+unsafe fn take_and_drop<T>(packet: NonNull<Packet<T>>) -> thread::Result<T> {
+    // SAFETY: `DONE` is set and the result not taken yet.
+    let result = unsafe { read_result(packet) };
+    // SAFETY: the handle's side is not through yet, so the packet is valid.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let free = head.free;
+    let released = head.state.load(Ordering::Acquire) & RELEASED != 0
+        || head.state.fetch_or(DROPPED, Ordering::AcqRel) & RELEASED != 0;
+    if released {
+        // SAFETY: both sides are through with the packet.
+        unsafe { free(packet.cast()) };
+    }
+    result
+}
+
+/// Takes the result out of a packet.
+///
+/// # Safety
+///
+/// The packet must be valid and `DONE` set, and the result be the caller's; once.
+#[inline]
+unsafe fn read_result<T>(packet: NonNull<Packet<T>>) -> thread::Result<T> {
+    // SAFETY: the caller vouches for the packet.
+    let state = unsafe { (*packet.as_ptr()).head.state.load(Ordering::Acquire) };
+    if state & ABANDONED != 0 {
+        return Err(Box::new(Abandoned));
+    }
+    // SAFETY: as above.
+    let cell = unsafe { &(*packet.as_ptr()).result };
+    // SAFETY: the result is the caller's, so nobody else uses the cell.
+    let result = unsafe { cell.get().read() };
+    // SAFETY: `DONE` without `ABANDONED` means that the result was written.
+    unsafe { result.assume_init() }
+}
+
+/// Counts a panic that nobody joined.
+#[cold]
+fn note_unseen(payload: &(dyn Any + Send), observer: Option<NonNull<dyn Observer>>) {
+    if is_interrupt(payload) || payload.is::<Abandoned>() {
+        return;
+    }
+    UNSEEN_PANICS.fetch_add(1, Ordering::Relaxed);
+    if let Some(observer) = observer {
+        // SAFETY: the observer outlives the handles of its coroutines, see `new_packet`.
+        unsafe { observer.as_ref().panic_unseen() };
+    }
+}
+
+/// How many coroutines of this process panicked without anybody joining them.
+pub(crate) fn unseen_panics() -> u64 {
+    UNSEEN_PANICS.load(Ordering::Relaxed)
+}
+
+/// The functions of a body, for a closure and a result.
+struct Calls<F, T>(PhantomData<(F, T)>);
+
+impl<F: FnOnce() -> T, T> Calls<F, T> {
+    const TABLE: &'static BodyCalls = &BodyCalls {
+        execute: execute::<F, T>,
+        publish: publish::<T>,
+        abandon: abandon::<T>,
+        kill_ignored: kill_ignored::<T>,
+        placed: placed::<T>,
+        observer: observer::<T>,
+        name: name::<T>,
+        thread: thread_of::<T>,
+    };
+}
+
+/// See [`BodyCalls::execute`].
+unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
+    let full: *const FullPacket<F, T> = data.as_ptr().cast();
+    // SAFETY: the packet lives until `publish`.
+    let cell = unsafe { &(*full).closure };
+    // SAFETY: the closure is the task's alone, and is taken once, here.
+    let closure = unsafe { cell.get().read() };
+    // SAFETY: it was there since the packet was made.
+    let closure = unsafe { closure.assume_init() };
+    let run = AssertUnwindSafe(move || if killed { drop_killed(closure) } else { Ok(closure()) });
+    let result = panic::catch_unwind(run).unwrap_or_else(Err);
+    // SAFETY: the packet lives until `publish`.
+    let packet = unsafe { &(*full).packet };
+    if packet.head.state.load(Ordering::Acquire) & DROPPED != 0 {
+        drop_unwanted(result, packet.head.observer);
+        // SAFETY: until `DONE` is set the result is the task's.
+        unsafe { packet.result.get().write(MaybeUninit::new(Err(Box::new(Killed)))) };
+    } else {
+        // SAFETY: as above.
+        unsafe { packet.result.get().write(MaybeUninit::new(result)) };
+    }
+}
+
+fn drop_killed<F, T>(closure: F) -> thread::Result<T> {
+    drop(closure);
+    Err(Box::new(Killed))
+}
+
+/// Drops a result that nobody wants, and whatever its destructor panics with.
+fn drop_unwanted<T>(result: thread::Result<T>, observer: Option<NonNull<dyn Observer>>) {
+    if let Err(payload) = &result {
+        note_unseen(&**payload, observer);
+    }
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(result))) {
+        // Its destructor may panic as well: there is no end to that.
+        mem::forget(payload);
+    }
+}
+
+/// See [`BodyCalls::publish`].
+unsafe fn publish<T>(data: NonNull<()>) {
+    let packet: NonNull<Packet<T>> = data.cast();
+    // SAFETY: the packet is valid until `DONE` is set.
+    unsafe { finish(packet, DONE) };
+}
+
+/// See [`BodyCalls::abandon`].
+unsafe fn abandon<T>(data: NonNull<()>) {
+    let packet: NonNull<Packet<T>> = data.cast();
+    // SAFETY: the packet is valid until `DONE` is set.
+    unsafe { finish(packet, DONE | ABANDONED) };
+}
+
+/// Sets `DONE` and wakes who waits: the end of the task's side.
+///
+/// # Safety
+///
+/// The packet must be valid; the task's side does not use it afterwards.
+#[inline]
+unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
+    // SAFETY: the caller vouches for the packet.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let observer = head.observer;
+    let state = head.state.load(Ordering::Acquire);
+    if state & DROPPED != 0 {
+        head.state.store(state | bits, Ordering::Relaxed);
+        // SAFETY: the handle is gone, and has left the result to the task's side.
+        unsafe { drop_and_free(packet) };
+    } else if state & JOINING_HOME != 0 && state & WATCHED == 0 {
+        // SAFETY: the joiner is suspended on this thread.
+        let joiner = unsafe { head.joiner.get().read() };
+        // SAFETY: it has written its name before it set the bit.
+        let joiner = unsafe { joiner.assume_init() };
+        head.state.store(state | bits | RELEASED, Ordering::Release);
+        joiner.wake();
+    } else {
+        // SAFETY: as the caller vouches.
+        unsafe { finish_shared(packet, bits) };
+    }
+    if bits & ABANDONED == 0
+        && let Some(observer) = observer
+    {
+        // SAFETY: the observer outlives its coroutines, see `new_packet`.
+        unsafe { observer.as_ref().ended() };
+    }
+}
+
+/// The same while the handle may be in use on another thread.
+///
+/// # Safety
+///
+/// As for [`finish`].
+unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
+    // SAFETY: the caller vouches for the packet.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let nobody_waits = |state: u32| {
+        let last = if state & (JOINING | WATCHED) == 0 { RELEASED } else { 0 };
+        Some(state | bits | last)
+    };
+    let before = head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, nobody_waits);
+    let before = before.expect("the update always has a value");
+    if before & DROPPED != 0 {
+        // SAFETY: the handle went meanwhile, and has left the result to the task's side.
+        return unsafe { drop_and_free(packet) };
+    }
+    if before & (JOINING | WATCHED) == 0 {
+        return;
+    }
+    let joiner = (before & JOINING != 0).then(|| {
+        // SAFETY: since `DONE` is set the joiner writes no other name.
+        let joiner = unsafe { head.joiner.get().read() };
+        // SAFETY: it had written this one before it set `JOINING`.
+        unsafe { joiner.assume_init() }
+    });
+    head.watchers.wake_all();
+    let free = head.free;
+    if head.state.fetch_or(RELEASED, Ordering::AcqRel) & DROPPED != 0 {
+        // The handle's side has taken the result already.
+        // SAFETY: both sides are through with the packet.
+        unsafe { free(packet.cast()) };
+    }
+    if let Some(joiner) = joiner {
+        joiner.wake();
+    }
+}
+
+/// Drops a result that nobody wants, with its packet.
+///
+/// # Safety
+///
+/// `DONE` must be set, and the packet be the task's alone.
+unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
+    // SAFETY: as the caller vouches.
+    let result = unsafe { read_result(packet) };
+    // SAFETY: as above.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let (free, observer) = (head.free, head.observer);
+    // SAFETY: nobody else uses the packet.
+    unsafe { free(packet.cast()) };
+    drop_unwanted(result, observer);
+}
+
+/// See [`BodyCalls::kill_ignored`].
+unsafe fn kill_ignored<T>(data: NonNull<()>) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.state.fetch_or(KILL_IGNORED, Ordering::AcqRel);
+    head.watchers.wake_all();
+    if let Some(observer) = head.observer {
+        // SAFETY: the observer outlives its coroutines, see `new_packet`.
+        unsafe { observer.as_ref().kill_ignored() };
+    }
+}
+
+/// See [`BodyCalls::placed`].
+unsafe fn placed<T>(data: NonNull<()>, slot: u32) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.slot.store(slot, Ordering::SeqCst);
+    if head.state.load(Ordering::SeqCst) & KILL_EARLY != 0
+        && let Some(hub) = hub::current()
+    {
+        hub.kill(slot, head.id);
+    }
+}
+
+/// See [`BodyCalls::observer`].
+unsafe fn observer<T>(data: NonNull<()>) -> *const () {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let observer = unsafe { (*packet).head.observer };
+    observer.map_or(ptr::null(), |observer| observer.as_ptr().cast_const().cast())
+}
+
+/// See [`BodyCalls::name`].
+unsafe fn name<T>(data: NonNull<()>) -> *const str {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.thread.get().and_then(Thread::name).unwrap_or("")
+}
+
+/// See [`BodyCalls::thread`].
+unsafe fn thread_of<T>(data: NonNull<()>) -> Thread {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    unsafe { (*packet).head.thread().clone() }
+}
+
+/// Frees the memory of a packet; the closure and the result are gone, or leaked.
+unsafe fn free<F, T>(data: NonNull<()>) {
+    let full: *mut FullPacket<F, T> = data.as_ptr().cast();
+    // SAFETY: the packet came from a box of this type, and both sides are through with it.
+    drop(unsafe { Box::from_raw(full) });
+}
+
+/// Takes back a packet whose task could not be made: gives the closure up by dropping it.
+///
+/// # Safety
+///
+/// The body must be unused, and `F` the closure's type.
+pub(crate) unsafe fn discard<F, T>(body: Body, handle: HandleSide<T>) {
+    mem::forget(handle);
+    let full: *mut FullPacket<F, T> = body.data.as_ptr().cast();
+    // SAFETY: neither side was used, so this is the only pointer to the box.
+    let full = unsafe { Box::from_raw(full) };
+    // SAFETY: the closure was never taken.
+    drop(unsafe { full.closure.into_inner().assume_init() });
+}

@@ -1,0 +1,378 @@
+//! What epoll said of each registered fd, and which tasks wait for more.
+//!
+//! Pure: it knows numbers and bits, and makes no call. The entry of an fd is found by its
+//! number and checked by the id of its owner, since numbers are used again; an event names
+//! the generation of the entry, since it may be older than the entry.
+//!
+//! Registrations are edge-triggered, so an edge must not be lost: a direction stays ready
+//! until a call has found it empty. An edge wakes one waiter, and that one passes the
+//! baton when it leaves something behind.
+//!
+//! **Invariant:** a direction that is ready has no waiter that was not woken since, but
+//! for those behind the one who holds the baton.
+
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+
+use crate::order::Order;
+use crate::scheduler::Ticket;
+use crate::sys::epoll;
+
+/// One direction of an fd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Data, an end of the stream, or a connection to accept.
+    Read,
+    /// Room to write, or a connection made.
+    Write,
+}
+
+/// What is known of one direction of a registered fd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// A call found nothing; an edge will tell.
+    No,
+    /// Nobody has tried since it was registered, and no edge has told.
+    Untried,
+    /// An edge has told, and no call has found nothing since.
+    Yes,
+}
+
+/// The registered fds of one hub.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    /// Indexed by fd.
+    entries: Vec<Entry>,
+    /// How many fds have an entry.
+    registered: usize,
+    /// How many tasks wait for an fd.
+    waiting: usize,
+    /// The generation given out last.
+    generations: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The owner of the fd; zero is nobody.
+    id: u64,
+    generation: u32,
+    ready: [Ready; 2],
+    /// An end, an error or urgent data was seen: from then on only a real call tells.
+    sticky: bool,
+    waiters: [Waiters; 2],
+}
+
+/// Tasks that wait for one direction, the one that came first at the front.
+#[derive(Debug, Default)]
+struct Waiters {
+    first: Option<Ticket>,
+    /// Few fds ever have a second waiter, and an entry is to fit a cache line.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 32")]
+    others: Option<Box<VecDeque<Ticket>>>,
+}
+
+/// The bits that an entry is registered for.
+pub(crate) const BITS: u32 = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::PRI | epoll::EDGE;
+
+const READ_BITS: u32 = epoll::IN | epoll::RDHUP | epoll::PRI | epoll::HUP | epoll::ERR;
+const WRITE_BITS: u32 = epoll::OUT | epoll::HUP | epoll::ERR;
+const STICKY_BITS: u32 = epoll::RDHUP | epoll::HUP | epoll::ERR | epoll::PRI;
+
+impl Readiness {
+    /// Makes an entry for an fd that is being registered, in the place of an older one,
+    /// and gives the data word of its events. Both directions are taken to be ready until
+    /// a call says otherwise.
+    pub(crate) fn insert(&mut self, fd: RawFd, id: u64) -> u64 {
+        let index = index_of(fd);
+        if self.entries.len() <= index {
+            self.entries.resize_with(index + 1, Entry::vacant);
+        }
+        self.generations = self.generations.wrapping_add(1);
+        let entry = &mut self.entries[index];
+        self.registered += usize::from(entry.id == 0);
+        debug_assert!(entry.waiters.iter().all(|waiters| waiters.first.is_none()));
+        *entry = Entry {
+            id,
+            generation: self.generations,
+            ready: [Ready::Untried; 2],
+            ..Entry::vacant()
+        };
+        u64::from(self.generations) << 32 | index as u64
+    }
+
+    /// Whether the entry of an fd belongs to `id`.
+    #[inline]
+    pub(crate) fn holds(&self, fd: RawFd, id: u64) -> bool {
+        self.entries.get(fd as usize).is_some_and(|entry| entry.id == id)
+    }
+
+    /// Removes the entry of an fd, whoever owns it, and gives the tasks that waited.
+    pub(crate) fn remove(&mut self, fd: RawFd) -> Vec<Ticket> {
+        let Some(entry) = self.entries.get_mut(fd as usize) else { return Vec::new() };
+        let old = std::mem::replace(entry, Entry::vacant());
+        self.registered -= usize::from(old.id != 0);
+        let mut left = Vec::new();
+        for waiters in old.waiters {
+            left.extend(waiters.first);
+            left.extend(waiters.others.into_iter().flat_map(|others| *others));
+        }
+        self.waiting -= left.len();
+        left
+    }
+
+    /// Whether anybody waits for an fd, whoever owns its entry.
+    #[inline]
+    pub(crate) fn has_waiters(&self, fd: RawFd) -> bool {
+        let entry = self.entries.get(fd as usize);
+        entry.is_some_and(|entry| entry.waiters.iter().any(|waiters| waiters.first.is_some()))
+    }
+
+    /// Whether a call in this direction is worth making: false only if epoll will tell of
+    /// a change. An fd that is not registered is worth a try.
+    #[inline]
+    pub(crate) fn may_be_ready(&self, fd: RawFd, id: u64, direction: Direction) -> bool {
+        match self.entries.get(fd as usize) {
+            Some(entry) if entry.id == id => {
+                entry.ready[direction as usize] != Ready::No || entry.sticky
+            }
+            _ => true,
+        }
+    }
+
+    /// What is known of a direction; `None` if the fd is not registered.
+    pub(crate) fn known(&self, fd: RawFd, id: u64, direction: Direction) -> Option<Ready> {
+        let entry = self.entries.get(fd as usize).filter(|entry| entry.id == id)?;
+        Some(if entry.sticky { Ready::Yes } else { entry.ready[direction as usize] })
+    }
+
+    /// Notes that a call found nothing left in this direction.
+    #[inline]
+    pub(crate) fn clear(&mut self, fd: RawFd, id: u64, direction: Direction) {
+        if let Some(entry) = self.entries.get_mut(fd as usize)
+            && entry.id == id
+        {
+            entry.ready[direction as usize] = Ready::No;
+        }
+    }
+
+    /// Notes that a call used up what was there without an EAGAIN saying so. After an end,
+    /// an error or urgent data that proves nothing.
+    #[inline]
+    pub(crate) fn clear_if_quiet(&mut self, fd: RawFd, id: u64, direction: Direction) {
+        if let Some(entry) = self.entries.get_mut(fd as usize)
+            && entry.id == id
+            && !entry.sticky
+        {
+            entry.ready[direction as usize] = Ready::No;
+        }
+    }
+
+    /// Adds a waiter: at the end, or where it was if it had its turn and lost the race.
+    #[inline]
+    pub(crate) fn enqueue(
+        &mut self,
+        fd: RawFd,
+        direction: Direction,
+        ticket: Ticket,
+        had_its_turn: bool,
+    ) {
+        self.waiting += 1;
+        let waiters = &mut self.entries[fd as usize].waiters[direction as usize];
+        match waiters.first {
+            None => waiters.first = Some(ticket),
+            Some(first) if had_its_turn => {
+                waiters.others.get_or_insert_default().push_front(first);
+                waiters.first = Some(ticket);
+            }
+            Some(_) => waiters.others.get_or_insert_default().push_back(ticket),
+        }
+    }
+
+    /// Removes a waiter that leaves unwoken; it may have been taken out already.
+    pub(crate) fn dequeue(&mut self, fd: RawFd, direction: Direction, ticket: Ticket) {
+        let Some(entry) = self.entries.get_mut(fd as usize) else { return };
+        if entry.waiters[direction as usize].remove(ticket) {
+            self.waiting -= 1;
+        }
+    }
+
+    /// Takes the waiter whose turn it is, if there is something for it.
+    #[inline]
+    pub(crate) fn pass_on(
+        &mut self,
+        fd: RawFd,
+        direction: Direction,
+        order: &mut Order,
+    ) -> Option<Ticket> {
+        let entry = self.entries.get_mut(fd as usize)?;
+        if entry.ready[direction as usize] == Ready::No && !entry.sticky {
+            return None;
+        }
+        let taken = entry.waiters[direction as usize].take(order)?;
+        self.waiting -= 1;
+        Some(taken)
+    }
+
+    /// Notes an event. Gives the fd, and which directions it made ready, if its entry still
+    /// stands.
+    #[inline]
+    pub(crate) fn note(&mut self, data: u64, bits: u32) -> Option<(RawFd, [bool; 2])> {
+        let index = data as u32 as usize;
+        let entry = self.entries.get_mut(index)?;
+        if entry.id == 0 || entry.generation != (data >> 32) as u32 {
+            return None;
+        }
+        let now_ready = [bits & READ_BITS != 0, bits & WRITE_BITS != 0];
+        for (ready, now) in entry.ready.iter_mut().zip(now_ready) {
+            if now {
+                *ready = Ready::Yes;
+            }
+        }
+        entry.sticky |= bits & STICKY_BITS != 0;
+        Some((index as RawFd, now_ready))
+    }
+
+    /// How many tasks wait for an fd.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many fds have an entry.
+    #[inline]
+    pub(crate) fn registered(&self) -> usize {
+        self.registered
+    }
+}
+
+impl Entry {
+    fn vacant() -> Entry {
+        let waiters = [Waiters::default(), Waiters::default()];
+        Entry { id: 0, generation: 0, ready: [Ready::No; 2], sticky: false, waiters }
+    }
+}
+
+impl Waiters {
+    #[inline]
+    fn take(&mut self, order: &mut Order) -> Option<Ticket> {
+        let first = self.first?;
+        let Some(others) = &mut self.others else {
+            self.first = None;
+            return Some(first);
+        };
+        let chosen = order.pick(1 + others.len());
+        if chosen > 0 {
+            return others.remove(chosen - 1);
+        }
+        self.first = others.pop_front();
+        Some(first)
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> bool {
+        if self.first == Some(ticket) {
+            self.first = self.others.as_mut().and_then(|others| others.pop_front());
+            return true;
+        }
+        let Some(others) = &mut self.others else { return false };
+        let position = others.iter().position(|other| *other == ticket);
+        position.is_some_and(|position| others.remove(position).is_some())
+    }
+}
+
+fn index_of(fd: RawFd) -> usize {
+    usize::try_from(fd).expect("an open fd is not negative")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::Scheduler;
+
+    fn tickets<const N: usize>() -> [Ticket; N] {
+        let mut scheduler = Scheduler::new(Order::fifo(), 1);
+        std::array::from_fn(|n| {
+            let slot = scheduler.insert_ready(n);
+            scheduler.ticket(slot)
+        })
+    }
+
+    fn take_read(table: &mut Readiness, fd: RawFd) -> Option<Ticket> {
+        table.pass_on(fd, Direction::Read, &mut Order::fifo())
+    }
+
+    #[test]
+    fn an_event_of_an_older_generation_is_dropped() {
+        let mut table = Readiness::default();
+        let old = table.insert(5, 1);
+        table.remove(5);
+        let new = table.insert(5, 2);
+        assert_eq!(table.note(old, epoll::IN), None);
+        assert_eq!(table.note(new, epoll::IN), Some((5, [true, false])));
+        assert_eq!(table.note(u64::from(u32::MAX), epoll::IN), None);
+    }
+
+    #[test]
+    fn an_edge_without_a_waiter_is_kept() {
+        let mut table = Readiness::default();
+        let data = table.insert(3, 1);
+        table.clear(3, 1, Direction::Read);
+        assert!(!table.may_be_ready(3, 1, Direction::Read));
+        table.note(data, epoll::IN);
+        assert!(table.may_be_ready(3, 1, Direction::Read));
+    }
+
+    #[test]
+    fn a_sticky_bit_forces_real_calls() {
+        for bit in [epoll::RDHUP, epoll::HUP, epoll::ERR, epoll::PRI] {
+            let mut table = Readiness::default();
+            let data = table.insert(3, 1);
+            table.note(data, epoll::IN | bit);
+            table.clear_if_quiet(3, 1, Direction::Read);
+            assert!(table.may_be_ready(3, 1, Direction::Read));
+        }
+    }
+
+    #[test]
+    fn waiters_are_first_in_first_out_and_a_loser_keeps_its_place() {
+        let [a, b, c] = tickets();
+        let mut table = Readiness::default();
+        let data = table.insert(3, 1);
+        table.clear(3, 1, Direction::Read);
+        for ticket in [a, b, c] {
+            table.enqueue(3, Direction::Read, ticket, false);
+        }
+        assert_eq!(take_read(&mut table, 3), None, "nothing is there");
+        table.note(data, epoll::IN);
+        assert_eq!(take_read(&mut table, 3), Some(a));
+        table.clear(3, 1, Direction::Read);
+        table.enqueue(3, Direction::Read, a, true);
+        table.note(data, epoll::IN);
+        assert_eq!(take_read(&mut table, 3), Some(a));
+        assert_eq!(take_read(&mut table, 3), Some(b), "the baton");
+        table.dequeue(3, Direction::Read, c);
+        assert_eq!((take_read(&mut table, 3), table.waiting()), (None, 0));
+    }
+
+    #[test]
+    fn another_owner_of_the_number_is_not_held() {
+        let mut table = Readiness::default();
+        table.insert(4, 1);
+        assert!(table.holds(4, 1));
+        assert!(!table.holds(4, 2));
+        assert!(table.may_be_ready(4, 2, Direction::Read), "worth a try");
+        assert!(!table.holds(400, 1));
+    }
+
+    #[test]
+    fn removing_gives_everybody_who_waited() {
+        let [a, b, c] = tickets();
+        let mut table = Readiness::default();
+        table.insert(3, 1);
+        table.enqueue(3, Direction::Read, a, false);
+        table.enqueue(3, Direction::Read, b, false);
+        table.enqueue(3, Direction::Write, c, false);
+        assert!(table.has_waiters(3));
+        assert_eq!(table.remove(3), [a, b, c]);
+        assert_eq!((table.waiting(), table.registered()), (0, 0));
+    }
+}

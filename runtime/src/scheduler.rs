@@ -1,0 +1,409 @@
+//! The task table and the ready queue.
+//!
+//! Pure and generic over what a task is: it knows no stack, no fd and no clock, and
+//! resumes nobody. It answers which task is next, and turns a wake into a place in the
+//! queue.
+//!
+//! Each wait of a task has a [`Ticket`] of its own, and a wake names the ticket. So a wake
+//! that comes too late, for a wait that is over or a task that is gone, is a no-op.
+//!
+//! The ready queue is a list through the table itself, so that it takes no room of its own
+//! and a task that is queued touches no memory but its entry and that of the last.
+//!
+//! **Invariant:** a task is in the ready queue exactly if its state is `Ready`.
+
+use slab::Slab;
+
+use crate::order::Order;
+
+/// The tasks of one hub.
+#[derive(Debug)]
+pub(crate) struct Scheduler<T> {
+    tasks: Slab<Entry<T>>,
+    /// The ends of the ready queue; valid if `ready` is not zero.
+    first: u32,
+    last: u32,
+    ready: u32,
+    order: Order,
+    /// The number of the ticket given out next.
+    next_ticket: u64,
+}
+
+/// One task with its place in the queue. A task whose first 50 bytes are what a switch
+/// reads is switched to and from with one line of the processor's cache.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Entry<T> {
+    /// Names the wait that the task is in, or enters next.
+    ticket: u64,
+    /// The one behind it in the queue; valid if it is ready and not the last.
+    next: u32,
+    state: State,
+    /// How its last wait ended; valid if it is ready or runs.
+    outcome: Outcome,
+    /// What the hub keeps of it.
+    task: T,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// In the ready queue.
+    Ready,
+    /// Its code runs.
+    Running,
+    /// Waits for a wake.
+    Blocked,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// What was waited for may be there.
+    Woken,
+    /// The deadline of the wait has passed.
+    TimedOut,
+    /// A kill or an outer timeout wants the task.
+    Interrupted,
+}
+
+/// Names one wait of one task of a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) slot: u32,
+    pub(crate) number: u64,
+}
+
+impl<T> Scheduler<T> {
+    /// Makes an empty table. Its tickets are numbered from `first_ticket`.
+    pub(crate) fn new(order: Order, first_ticket: u64) -> Scheduler<T> {
+        Scheduler {
+            tasks: Slab::new(),
+            first: 0,
+            last: 0,
+            ready: 0,
+            order,
+            next_ticket: first_ticket,
+        }
+    }
+
+    /// Adds a task that is already running: the root.
+    pub(crate) fn insert_running(&mut self, task: T) -> u32 {
+        self.insert(task, State::Running)
+    }
+
+    /// Adds a task at the end of the ready queue.
+    #[inline]
+    pub(crate) fn insert_ready(&mut self, task: T) -> u32 {
+        let slot = self.insert(task, State::Ready);
+        self.append(slot);
+        slot
+    }
+
+    #[inline]
+    fn insert(&mut self, task: T, state: State) -> u32 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let entry = Entry { task, outcome: Outcome::Woken, state, next: 0, ticket };
+        u32::try_from(self.tasks.insert(entry)).expect("fewer than 2^32 tasks")
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether a task could run.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready != 0
+    }
+
+    /// The task in a slot.
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.tasks.get(slot as usize).map(|entry| &entry.task)
+    }
+
+    /// The task in a slot.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.tasks.get_mut(slot as usize).map(|entry| &mut entry.task)
+    }
+
+    /// Where the task in a slot stands.
+    pub(crate) fn state(&self, slot: u32) -> Option<State> {
+        self.tasks.get(slot as usize).map(|entry| entry.state)
+    }
+
+    /// All tasks with their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, State, &T)> {
+        self.tasks.iter().map(|(slot, entry)| (slot as u32, entry.state, &entry.task))
+    }
+
+    /// The name of the wait that a task is in, or enters next.
+    #[inline]
+    pub(crate) fn ticket(&self, slot: u32) -> Ticket {
+        Ticket { slot, number: self.tasks[slot as usize].ticket }
+    }
+
+    /// Takes the next task from the queue and makes it the running one.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
+        if self.ready == 0 {
+            return None;
+        }
+        if self.order.is_seeded() {
+            self.choose();
+        }
+        let slot = self.first;
+        let entry = &mut self.tasks[slot as usize];
+        debug_assert_eq!(entry.state, State::Ready);
+        self.first = entry.next;
+        self.ready -= 1;
+        entry.state = State::Running;
+        Some((slot, entry.outcome, &mut entry.task))
+    }
+
+    /// The task that would be taken next, for a look ahead.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<&T> {
+        if self.ready == 0 {
+            return None;
+        }
+        self.get(self.first)
+    }
+
+    /// Makes the running task wait for its ticket, which is given, if `check` agrees.
+    #[inline]
+    pub(crate) fn block_if(
+        &mut self,
+        slot: u32,
+        check: impl FnOnce(&mut T) -> bool,
+    ) -> Option<Ticket> {
+        let entry = &mut self.tasks[slot as usize];
+        debug_assert_eq!(entry.state, State::Running);
+        if !check(&mut entry.task) {
+            return None;
+        }
+        entry.state = State::Blocked;
+        Some(Ticket { slot, number: entry.ticket })
+    }
+
+    /// Puts the running task at the end of the ready queue, if `check` agrees.
+    #[inline]
+    pub(crate) fn requeue_if(&mut self, slot: u32, check: impl FnOnce(&mut T) -> bool) -> bool {
+        let entry = &mut self.tasks[slot as usize];
+        debug_assert_eq!(entry.state, State::Running);
+        if !check(&mut entry.task) {
+            return false;
+        }
+        entry.state = State::Ready;
+        entry.outcome = Outcome::Woken;
+        self.append(slot);
+        true
+    }
+
+    /// Ends the wait that a ticket names: its task goes to the end of the ready queue.
+    /// False if that wait is over already.
+    #[inline]
+    pub(crate) fn wake(&mut self, ticket: Ticket, outcome: Outcome) -> bool {
+        match self.tasks.get_mut(ticket.slot as usize) {
+            Some(entry) if entry.ticket == ticket.number && entry.state == State::Blocked => {
+                entry.ticket = self.next_ticket;
+                self.next_ticket += 1;
+                entry.state = State::Ready;
+                entry.outcome = outcome;
+                self.append(ticket.slot);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Voids the ticket of a wait that the task did not enter.
+    pub(crate) fn void_ticket(&mut self, slot: u32) {
+        self.tasks[slot as usize].ticket = self.next_ticket;
+        self.next_ticket += 1;
+    }
+
+    /// The number of the ticket given out next.
+    pub(crate) fn next_ticket(&self) -> u64 {
+        self.next_ticket
+    }
+
+    /// Removes a task that is not in the queue.
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: u32) -> T {
+        let entry = self.tasks.remove(slot as usize);
+        debug_assert_ne!(entry.state, State::Ready);
+        entry.task
+    }
+
+    /// Removes a task wherever it stands; for those that are given up.
+    pub(crate) fn evict(&mut self, slot: u32) -> T {
+        if self.tasks[slot as usize].state == State::Ready {
+            let position = self.position(slot);
+            if position != 0 {
+                self.bring_forward(position);
+            }
+            self.first = self.tasks[slot as usize].next;
+            self.ready -= 1;
+            self.tasks[slot as usize].state = State::Blocked;
+        }
+        self.remove(slot)
+    }
+
+    /// The order in which this hub chooses.
+    pub(crate) fn order(&mut self) -> &mut Order {
+        &mut self.order
+    }
+
+    #[inline]
+    fn append(&mut self, slot: u32) {
+        if self.ready == 0 {
+            self.first = slot;
+        } else {
+            self.tasks[self.last as usize].next = slot;
+        }
+        self.last = slot;
+        self.ready += 1;
+    }
+
+    /// How many are before a ready task.
+    fn position(&self, slot: u32) -> usize {
+        let mut at = self.first;
+        let mut position = 0;
+        while at != slot {
+            at = self.tasks[at as usize].next;
+            position += 1;
+        }
+        position
+    }
+
+    /// Puts the one that the seed chooses to the front.
+    #[cold]
+    fn choose(&mut self) {
+        let chosen = self.order.pick(self.ready as usize);
+        if chosen != 0 {
+            self.bring_forward(chosen);
+        }
+    }
+
+    /// Moves the one at `position`, not the first, to the front of the queue.
+    #[cold]
+    fn bring_forward(&mut self, position: usize) {
+        let mut before = self.first;
+        for _ in 1..position {
+            before = self.tasks[before as usize].next;
+        }
+        let chosen = self.tasks[before as usize].next;
+        self.tasks[before as usize].next = self.tasks[chosen as usize].next;
+        if self.last == chosen {
+            self.last = before;
+        }
+        self.tasks[chosen as usize].next = self.first;
+        self.first = chosen;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scheduler(names: &[&'static str]) -> Scheduler<&'static str> {
+        let mut scheduler = Scheduler::new(Order::fifo(), 1);
+        for name in names {
+            scheduler.insert_ready(*name);
+        }
+        scheduler
+    }
+
+    fn next(scheduler: &mut Scheduler<&'static str>) -> Option<&'static str> {
+        scheduler.next().map(|(_, _, name)| *name)
+    }
+
+    #[test]
+    fn tasks_start_in_the_order_of_their_spawning() {
+        let mut scheduler = scheduler(&["a", "b", "c"]);
+        assert_eq!(next(&mut scheduler), Some("a"));
+        assert_eq!(next(&mut scheduler), Some("b"));
+        assert_eq!(next(&mut scheduler), Some("c"));
+        assert_eq!(next(&mut scheduler), None);
+    }
+
+    #[test]
+    fn a_requeued_task_goes_behind_the_others() {
+        let mut scheduler = scheduler(&["a", "b"]);
+        let (slot, _, _) = scheduler.next().unwrap();
+        assert!(scheduler.requeue_if(slot, |_| true));
+        assert_eq!(next(&mut scheduler), Some("b"));
+        assert_eq!(next(&mut scheduler), Some("a"));
+    }
+
+    #[test]
+    fn a_wake_works_once() {
+        let mut scheduler = scheduler(&["a"]);
+        let (slot, _, _) = scheduler.next().unwrap();
+        let ticket = scheduler.ticket(slot);
+        assert!(scheduler.block_if(slot, |_| true).is_some());
+        assert!(scheduler.wake(ticket, Outcome::Woken));
+        assert!(!scheduler.wake(ticket, Outcome::TimedOut));
+        assert_eq!(scheduler.next().unwrap().1, Outcome::Woken);
+        // In the next wait the old ticket means nothing.
+        assert!(scheduler.block_if(slot, |_| true).is_some());
+        assert!(!scheduler.wake(ticket, Outcome::Woken));
+    }
+
+    #[test]
+    fn a_ticket_does_not_outlive_its_task() {
+        let mut scheduler = scheduler(&["a"]);
+        let (slot, _, _) = scheduler.next().unwrap();
+        let ticket = scheduler.ticket(slot);
+        scheduler.remove(slot);
+        assert!(!scheduler.wake(ticket, Outcome::Woken));
+        assert_eq!(scheduler.insert_ready("b"), slot, "the slot is used again");
+        scheduler.next().unwrap();
+        assert!(scheduler.block_if(slot, |_| true).is_some());
+        assert!(!scheduler.wake(ticket, Outcome::Woken));
+    }
+
+    #[test]
+    fn a_voided_ticket_wakes_nobody() {
+        let mut scheduler = scheduler(&["a"]);
+        let (slot, _, _) = scheduler.next().unwrap();
+        let ticket = scheduler.ticket(slot);
+        scheduler.void_ticket(slot);
+        assert!(scheduler.block_if(slot, |_| true).is_some());
+        assert!(!scheduler.wake(ticket, Outcome::Woken));
+    }
+
+    #[test]
+    fn an_evicted_task_leaves_the_queue() {
+        for evicted in 0..3 {
+            let mut scheduler = scheduler(&["a", "b", "c"]);
+            let name = scheduler.evict(evicted);
+            let left = [next(&mut scheduler), next(&mut scheduler), next(&mut scheduler)];
+            let expected = ["a", "b", "c"].into_iter().filter(|other| *other != name);
+            assert_eq!(
+                left.into_iter().flatten().collect::<Vec<_>>(),
+                expected.collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn a_seed_shuffles_and_loses_nobody() {
+        let mut scheduler = Scheduler::new(Order::seeded(3), 1);
+        for n in 0..50 {
+            scheduler.insert_ready(n);
+        }
+        let mut seen: Vec<i32> = Vec::new();
+        while let Some((_, _, n)) = scheduler.next() {
+            seen.push(*n);
+        }
+        assert_ne!(seen, (0..50).collect::<Vec<_>>());
+        seen.sort_unstable();
+        assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    }
+}

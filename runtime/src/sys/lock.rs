@@ -1,0 +1,145 @@
+//! A lock for the few words that threads share.
+//!
+//! It spins for a moment, then sleeps on a futex. It is never std's: once std's locks
+//! are made to park coroutines, this one still has to stop the thread. It is never held
+//! across a switch, user code or an allocation.
+
+// The value behind a lock is reached through an `UnsafeCell`.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ops::Deref;
+use std::ops::DerefMut;
+
+use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
+use crate::sys::futex;
+
+/// A value that one thread at a time may use.
+pub(crate) struct Lock<T> {
+    /// One of `FREE`, `HELD`, `CONTENDED`.
+    word: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+/// Gives the value of a [`Lock`] until it is dropped.
+pub(crate) struct Guard<'a, T> {
+    lock: &'a Lock<T>,
+}
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+/// Held, and somebody may sleep on the word.
+const CONTENDED: u32 = 2;
+/// The critical sections are a few instructions: longer than this and the holder
+/// has lost its processor.
+const SPINS_MAX: u32 = 100;
+
+// SAFETY: the lock hands out the value to one thread at a time.
+unsafe impl<T: Send> Send for Lock<T> {}
+// SAFETY: as above; a shared lock gives exclusive access only.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    /// Makes a free lock.
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: T) -> Lock<T> {
+        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+    }
+
+    /// Makes a free lock.
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> Lock<T> {
+        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+    }
+
+    /// Takes the lock, stopping the thread if another one holds it.
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        let taken = self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            self.lock_contended();
+        }
+        Guard { lock: self }
+    }
+
+    #[cold]
+    fn lock_contended(&self) {
+        for _ in 0..SPINS_MAX {
+            if self.word.load(Ordering::Relaxed) == FREE
+                && self
+                    .word
+                    .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        // Whoever slept takes the lock as contended: others may still be asleep.
+        while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
+            futex::wait(&self.word, CONTENDED, Deadline::NEVER);
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").finish_non_exhaustive()
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard holds the lock, so nobody else reaches the value.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard holds the lock and is borrowed exclusively.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lock.word.swap(FREE, Ordering::Release) == CONTENDED {
+            futex::wake(&self.lock.word, 1);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn threads_take_turns() {
+        let rounds = if cfg!(miri) { 50 } else { 20_000 };
+        let lock = Arc::new(Lock::new(0u64));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let lock = Arc::clone(&lock);
+                std::thread::spawn(move || {
+                    for _ in 0..rounds {
+                        *lock.lock() += 1;
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(*lock.lock(), 4 * rounds);
+    }
+}

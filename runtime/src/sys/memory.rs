@@ -1,0 +1,117 @@
+//! Address ranges: mapping, guarding, giving pages back.
+
+// mmap(2) and its family have no wrapper in std.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ptr;
+use std::ptr::NonNull;
+
+use crate::sys::check;
+
+/// Makes a range fault without splitting its mapping. Linux 6.13; not in the libc crate.
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// A range of private memory that reads as zero until it is written.
+///
+/// Dropping it unmaps the range: whoever drops it vouches that nothing lives there.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    /// Maps `len` bytes for stacks: no page is charged before it is touched, and none
+    /// becomes a huge page, which would make every stack cost two megabytes.
+    pub(crate) fn for_stacks(len: usize) -> io::Result<Mapping> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: without MAP_FIXED the kernel picks a range that nobody uses.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: mmap(2) returned this range; the advice changes no content. A kernel
+        // without huge pages refuses it, which is as good.
+        unsafe { libc::madvise(start, len, libc::MADV_NOHUGEPAGE) };
+        let start = NonNull::new(start.cast()).expect("mmap(2) does not map address zero");
+        Ok(Mapping { start, len })
+    }
+
+    /// The lowest address.
+    pub(crate) fn start(&self) -> usize {
+        self.start.as_ptr() as usize
+    }
+
+    /// Makes a part of the range fault, without a mapping of its own.
+    ///
+    /// # Safety
+    ///
+    /// Nothing may live in that part: its content is gone.
+    pub(crate) unsafe fn install_guard(&self, offset: usize, len: usize) -> io::Result<()> {
+        let part = self.part(offset, len);
+        // SAFETY: the part lies in this mapping, and the caller gives its content up.
+        check(unsafe { libc::madvise(part.cast(), len, MADV_GUARD_INSTALL) })?;
+        Ok(())
+    }
+
+    /// Makes a part of the range fault by taking its access away, at the price of two
+    /// more mappings.
+    ///
+    /// # Safety
+    ///
+    /// Nothing may live in that part.
+    pub(crate) unsafe fn protect(&self, offset: usize, len: usize) -> io::Result<()> {
+        let part = self.part(offset, len);
+        // SAFETY: the part lies in this mapping, and the caller says that nobody uses it.
+        check(unsafe { libc::mprotect(part.cast(), len, libc::PROT_NONE) })?;
+        Ok(())
+    }
+
+    /// Gives the pages of a part back; it reads as zero again. Guards stay.
+    ///
+    /// # Safety
+    ///
+    /// Nothing may live in that part: its content is gone.
+    pub(crate) unsafe fn discard(&self, offset: usize, len: usize) {
+        let part = self.part(offset, len);
+        // SAFETY: the part lies in this mapping, and the caller gives its content up.
+        // A locked range refuses, and then simply keeps its pages.
+        unsafe { libc::madvise(part.cast(), len, libc::MADV_DONTNEED) };
+    }
+
+    /// Writes for every page of a part whether it is in memory.
+    pub(crate) fn resident(&self, offset: usize, len: usize, pages: &mut Vec<u8>) {
+        let part = self.part(offset, len);
+        pages.clear();
+        pages.resize(len.div_ceil(page_bytes()), 0);
+        // SAFETY: `pages` has a byte for every page of the part, which is mapped.
+        unsafe { libc::mincore(part.cast(), len, pages.as_mut_ptr()) };
+    }
+
+    /// Keeps the range mapped for the rest of the process.
+    pub(crate) fn leak(self) {
+        std::mem::forget(self);
+    }
+
+    fn part(&self, offset: usize, len: usize) -> *mut u8 {
+        assert!(offset.checked_add(len).is_some_and(|end| end <= self.len), "part of the mapping");
+        // SAFETY: the offset was just checked to lie inside of the mapping.
+        unsafe { self.start.as_ptr().add(offset) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mmap(2) returned this range, and it is unmapped once, here.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// The size of a page.
+pub(crate) fn page_bytes() -> usize {
+    // SAFETY: sysconf(3) takes no pointer.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).expect("the page size is known")
+}

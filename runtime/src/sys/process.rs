@@ -1,0 +1,22 @@
+//! What the process as a whole looks like from /proc.
+
+use std::fs;
+use std::process;
+
+/// Counts the OS threads of this process; `None` if /proc is not there.
+pub(crate) fn thread_count() -> Option<usize> {
+    Some(fs::read_dir("/proc/self/task").ok()?.count())
+}
+
+/// Reads one number of /proc, such as a limit.
+pub(crate) fn proc_number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Ends the process at once, after one line on stderr that does not go through std's
+/// locks: the caller may hold them.
+pub(crate) fn abort_with(message: &str) -> ! {
+    let line = format!("corovent: {message}; aborting\n");
+    crate::sys::sigaction::write_stderr(line.as_bytes());
+    process::abort()
+}

@@ -1,0 +1,170 @@
+//! Signal handlers, the stack they run on, and a stderr that is safe inside of them.
+
+// sigaction(2) and sigaltstack(2) have no wrapper in std.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem;
+use std::ptr;
+
+use crate::sys::check;
+use crate::sys::memory::Mapping;
+use crate::sys::memory::page_bytes;
+
+/// The form of a handler that is told the address of a fault.
+pub(crate) type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// What a signal does: a copy of the kernel's record.
+#[derive(Clone, Copy)]
+pub(crate) struct Action(libc::sigaction);
+
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Action").field("handler", &self.0.sa_sigaction).finish_non_exhaustive()
+    }
+}
+
+impl Action {
+    /// An action that calls `handler`; `flags` besides SA_SIGINFO.
+    pub(crate) fn handle(handler: Handler, flags: libc::c_int) -> Action {
+        // SAFETY: sigaction is plain data for which all zeros is the default action.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | flags;
+        Action(action)
+    }
+
+    /// The action in force for `signal`.
+    pub(crate) fn current(signal: libc::c_int) -> io::Result<Action> {
+        // SAFETY: sigaction is plain data for which all zeros is valid.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        // SAFETY: with a null new action the call only writes the old one.
+        check(unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) })?;
+        Ok(Action(action))
+    }
+
+    /// Makes this the action for `signal`; async-signal-safe.
+    ///
+    /// # Safety
+    ///
+    /// A handler in it must be async-signal-safe.
+    pub(crate) unsafe fn install(&self, signal: libc::c_int) -> io::Result<()> {
+        // SAFETY: the record is valid, and the caller vouches for the handler.
+        check(unsafe { libc::sigaction(signal, &raw const self.0, ptr::null_mut()) })?;
+        Ok(())
+    }
+
+    /// Does what this action would do: calls its handler, or makes the signal's default
+    /// take effect when the faulting instruction runs again.
+    ///
+    /// # Safety
+    ///
+    /// Only inside a handler for `signal`, with that handler's arguments.
+    pub(crate) unsafe fn forward(
+        &self,
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        match self.0.sa_sigaction {
+            libc::SIG_DFL | libc::SIG_IGN => {
+                // SAFETY: sigaction is plain data for which all zeros is the default.
+                let default = Action(unsafe { mem::zeroed() });
+                // SAFETY: the default action has no handler.
+                let _ = unsafe { default.install(signal) };
+            }
+            handler if self.0.sa_flags & libc::SA_SIGINFO != 0 => {
+                // SAFETY: with SA_SIGINFO the field holds a handler of this form.
+                let handler: Handler = unsafe { mem::transmute(handler) };
+                handler(signal, info, context);
+            }
+            handler => {
+                // SAFETY: without SA_SIGINFO the field holds a handler of this form.
+                let handler: extern "C" fn(libc::c_int) = unsafe { mem::transmute(handler) };
+                handler(signal);
+            }
+        }
+    }
+}
+
+/// The address that a fault was about.
+///
+/// # Safety
+///
+/// `info` must be what the kernel passed to a handler of SIGSEGV or SIGBUS.
+pub(crate) unsafe fn fault_address(info: *const libc::siginfo_t) -> usize {
+    // SAFETY: the caller vouches that the record is the kernel's.
+    let info = unsafe { &*info };
+    // SAFETY: for these two signals the address field is the one in use.
+    let address = unsafe { info.si_addr() };
+    address as usize
+}
+
+/// Whether the kernel raised the fault, and not kill(2).
+///
+/// # Safety
+///
+/// `info` must be what the kernel passed to a handler.
+pub(crate) unsafe fn is_fault(info: *const libc::siginfo_t) -> bool {
+    // SAFETY: the caller vouches that the record is the kernel's.
+    unsafe { (*info).si_code > 0 }
+}
+
+/// A stack for signal handlers that this module gave to the thread.
+#[derive(Debug)]
+pub(crate) struct AlternateStack {
+    _mapping: Mapping,
+}
+
+impl AlternateStack {
+    /// Gives the thread a stack for handlers; `None` if it has one already.
+    pub(crate) fn ensure() -> io::Result<Option<AlternateStack>> {
+        // SAFETY: stack_t is plain data for which all zeros is valid.
+        let mut old: libc::stack_t = unsafe { mem::zeroed() };
+        // SAFETY: with a null new stack the call only writes the old one.
+        check(unsafe { libc::sigaltstack(ptr::null(), &raw mut old) })?;
+        if old.ss_flags & libc::SS_DISABLE == 0 {
+            return Ok(None);
+        }
+        // A frame of a processor with all its vector state is some 11 KiB.
+        let guard_bytes = page_bytes();
+        let bytes = 64 * 1024;
+        let mapping = Mapping::for_stacks(guard_bytes + bytes)?;
+        // SAFETY: the mapping is new: nothing lives in it.
+        unsafe { mapping.protect(0, guard_bytes) }?;
+        let new = libc::stack_t {
+            ss_sp: ptr::without_provenance_mut(mapping.start() + guard_bytes),
+            ss_flags: 0,
+            ss_size: bytes,
+        };
+        // SAFETY: the memory belongs to the mapping, which lives until the stack is
+        // taken away again in `drop`.
+        check(unsafe { libc::sigaltstack(&raw const new, ptr::null_mut()) })?;
+        Ok(Some(AlternateStack { _mapping: mapping }))
+    }
+}
+
+impl Drop for AlternateStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: the call takes the stack away from the thread before it is unmapped.
+        unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
+    }
+}
+
+/// Does something inside a signal handler and leaves `errno` as the interrupted code had it.
+pub(crate) fn preserving_errno(f: impl FnOnce()) {
+    // SAFETY: the call has no preconditions.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the location of the thread's errno is always valid.
+    let saved = unsafe { errno.read() };
+    f();
+    // SAFETY: as above.
+    unsafe { errno.write(saved) };
+}
+
+/// Writes to fd 2 without a lock or an allocation; async-signal-safe.
+pub(crate) fn write_stderr(bytes: &[u8]) {
+    // SAFETY: `bytes` is readable for its length. Nothing can be done about an error.
+    unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
+}

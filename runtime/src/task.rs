@@ -1,0 +1,323 @@
+//! Spawning coroutines, and what running code can ask of itself.
+
+// Making a packet needs a promise about what its closure borrows.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::io;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::panic::Location;
+use std::panic::UnwindSafe;
+use std::ptr::NonNull;
+use std::thread;
+
+use crate::error::is_interrupt;
+use crate::hub;
+use crate::hub::Mode;
+use crate::hub::identity;
+use crate::hub::identity::Thread;
+use crate::hub::task::NewTask;
+use crate::join::JoinHandle;
+use crate::packet;
+use crate::packet::Birth;
+use crate::packet::Observer;
+use crate::scheduler::Outcome;
+use crate::stack::SizeClass;
+
+/// Starts a coroutine on this thread, and gives the handle of its result.
+///
+/// It runs when the spawner waits or yields, after those that were spawned before it; the
+/// spawner keeps running. Unlike [`std::thread::spawn`] nothing has to be `Send`: a
+/// coroutine never leaves its thread. Dropping the handle detaches it. When the thread ends
+/// (or `main` returns), coroutines that have not ended are left as they are: neither run
+/// nor unwound.
+///
+/// A thread-local's destructor that waits, while the thread ends, does not run coroutines
+/// any more: one of them could hold a reference into a thread-local that is gone. There is
+/// one case in which that cannot be seen: a destructor that waits while
+/// [`std::process::exit`] runs, of a thread-local that was first used after the first
+/// coroutine was spawned.
+///
+/// # Suspends
+///
+/// Never.
+///
+/// # Panics
+///
+/// If there is no room for the stack; [`Builder::spawn`] gives that as an error.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// let shared = Rc::new(20);
+/// let task = corovent_runtime::spawn({
+///     let shared = Rc::clone(&shared);
+///     move || *shared + 1
+/// });
+/// assert_eq!(task.join().unwrap() + *shared, 41);
+/// ```
+///
+/// It cannot borrow from the spawner's frame, which may be gone first; [`scope`] can:
+///
+/// ```compile_fail
+/// let local = 1;
+/// corovent_runtime::spawn(|| &local + 1);
+/// ```
+///
+/// [`scope`]: crate::scope::scope
+#[track_caller]
+#[inline]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    // SAFETY: the closure and its result borrow nothing.
+    match unsafe { spawn_unchecked(None, None, None, f) } {
+        Ok(handle) => handle,
+        Err(error) => no_coroutine(&error),
+    }
+}
+
+#[cold]
+#[track_caller]
+fn no_coroutine(error: &io::Error) -> ! {
+    panic!("failed to spawn a coroutine: {error}")
+}
+
+/// Configures a coroutine before it is spawned: the mirror of [`std::thread::Builder`].
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::Builder;
+///
+/// let builder = Builder::new().name("parser".to_owned()).stack_size(1 << 20);
+/// let task = builder.spawn(|| corovent_runtime::current().name().map(str::to_owned))?;
+/// assert_eq!(task.join().unwrap().as_deref(), Some("parser"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "must eventually spawn the coroutine"]
+pub struct Builder {
+    name: Option<String>,
+    stack_bytes: Option<usize>,
+}
+
+impl Builder {
+    /// Makes a configuration with nothing set.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Sets the name, which panics, dumps and reports show.
+    pub fn name(mut self, name: String) -> Builder {
+        self.name = Some(name);
+        self
+    }
+
+    /// Sets how many bytes the stack has at least; it is rounded up to a power of two of
+    /// 64 KiB or more, and at most 1 GiB.
+    ///
+    /// Only what is touched takes memory. The default is 256 KiB, or the number of bytes in
+    /// the environment variable `COROVENT_STACK_SIZE`.
+    pub fn stack_size(mut self, size: usize) -> Builder {
+        self.stack_bytes = Some(size);
+        self
+    }
+
+    /// Starts the coroutine, as [`spawn`] does.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidInput`: the stack is larger than the limit, or `COROVENT_STACK_SIZE` is not
+    ///   a number.
+    /// - `OutOfMemory`: there is no room for the stack; the message names the limit.
+    /// - What the kernel says when it has no fd left for the hub.
+    ///
+    /// # Panics
+    ///
+    /// If the name contains a zero byte, as in std.
+    #[track_caller]
+    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        // SAFETY: the closure and its result borrow nothing.
+        unsafe { self.spawn_observed(None, f) }
+    }
+
+    /// Starts a coroutine that may borrow.
+    ///
+    /// # Safety
+    ///
+    /// What the closure and its result borrow, and the observer, must live until the
+    /// coroutine has ended, or for ever if it never does.
+    #[track_caller]
+    pub(crate) unsafe fn spawn_observed<F, T>(
+        self,
+        observer: Option<NonNull<dyn Observer>>,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        let class = self.class()?;
+        // SAFETY: as the caller vouches.
+        unsafe { spawn_unchecked(self.name.map(String::into_boxed_str), class, observer, f) }
+    }
+
+    /// The class of the stack; `None` is the hub's default.
+    pub(crate) fn class(&self) -> io::Result<Option<SizeClass>> {
+        if let Some(name) = &self.name {
+            assert!(!name.contains('\0'), "thread name may not contain interior null bytes");
+        }
+        self.stack_bytes.map(SizeClass::for_bytes).transpose()
+    }
+}
+
+/// Starts a coroutine that may borrow.
+///
+/// # Safety
+///
+/// As for [`Builder::spawn_observed`].
+#[track_caller]
+#[inline]
+unsafe fn spawn_unchecked<F, T>(
+    name: Option<Box<str>>,
+    class: Option<SizeClass>,
+    observer: Option<NonNull<dyn Observer>>,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    let hub = hub::get()?;
+    let id = hub.new_id();
+    let shared = hub.shared();
+    let birth = Birth { id, name, hub: shared, hub_number: shared.first_ticket(), observer };
+    // SAFETY: as the caller vouches.
+    let (body, side) = unsafe { packet::new_packet(birth, f) };
+    let spawned_at = Location::caller();
+    match hub.spawn(NewTask { hub: shared.first_ticket(), id, body, class, spawned_at }) {
+        Ok(slot) => {
+            side.head().set_slot(slot);
+            Ok(JoinHandle { side })
+        }
+        Err(error) => {
+            // SAFETY: the hub has refused the body, whose closure is an `F`.
+            unsafe { packet::discard::<F, T>(body, side) };
+            Err(error)
+        }
+    }
+}
+
+/// Lets every other ready coroutine run before this one goes on.
+///
+/// On a thread without a hub it lets other threads run.
+///
+/// # Suspends
+///
+/// Until the others that are ready now have had their turn.
+///
+/// # Cancellation
+///
+/// A kill or a timeout that wants the coroutine is thrown here.
+#[inline]
+pub fn yield_now() {
+    match hub::current() {
+        Some(hub) => {
+            if hub.yield_now(Mode::Plain) == Outcome::Interrupted {
+                hub.throw();
+            }
+        }
+        None => thread::yield_now(),
+    }
+}
+
+/// Gives the handle of the running coroutine, or of the thread.
+pub fn current() -> Thread {
+    identity::current()
+}
+
+/// Whether the running code is that of a coroutine, and not a thread's own.
+#[inline]
+pub fn is_coroutine() -> bool {
+    hub::current().is_some_and(|hub| !hub.is_root())
+}
+
+/// Calls a closure and catches its panics, but lets kills and timeouts pass.
+///
+/// [`std::panic::catch_unwind`] catches those too, and a coroutine that does not pass them
+/// on goes on to live.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::catch_unwind;
+///
+/// assert!(catch_unwind(|| panic!("caught")).is_err());
+/// let task = corovent_runtime::spawn(|| catch_unwind(|| loop { corovent_runtime::yield_now() }));
+/// corovent_runtime::yield_now();
+/// task.kill();
+/// assert!(task.join().is_err(), "the kill was not caught");
+/// ```
+pub fn catch_unwind<F, T>(f: F) -> Result<T, Box<dyn Any + Send>>
+where
+    F: FnOnce() -> T + UnwindSafe,
+{
+    match panic::catch_unwind(f) {
+        Err(payload) if is_interrupt(&*payload) => rethrow(payload),
+        result => result,
+    }
+}
+
+/// Calls a closure during which kills and timeouts wait: they are thrown at the first wait
+/// after it has returned.
+///
+/// It is for code that must not be left half-way, such as a roll-back, and for callbacks
+/// from C, through whose frames nothing may unwind. A [`timeout`](crate::time::timeout)
+/// inside of the closure works as always.
+///
+/// # Suspends
+///
+/// Only if the closure does.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::{shield, spawn, yield_now};
+///
+/// let task = spawn(|| {
+///     shield(yield_now);
+///     // Still here; the next wait is the last.
+///     yield_now();
+///     unreachable!();
+/// });
+/// yield_now();
+/// task.kill();
+/// assert!(task.join().is_err());
+/// ```
+pub fn shield<T>(f: impl FnOnce() -> T) -> T {
+    let Some(hub) = hub::current() else { return f() };
+    hub.with_interrupts(|interrupts| interrupts.enter_shield());
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    hub.with_interrupts(|interrupts| interrupts.leave_shield());
+    result.unwrap_or_else(|payload| hub.rethrow(payload))
+}
+
+/// Goes on with an unwinding that was caught on its way.
+fn rethrow(payload: Box<dyn Any + Send>) -> ! {
+    match hub::current() {
+        Some(hub) => hub.rethrow(payload),
+        None => panic::resume_unwind(payload),
+    }
+}

@@ -1,0 +1,132 @@
+//! Waiting for a time, and limits on waiting.
+
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::error::Elapsed;
+use crate::error::TimeoutThrow;
+use crate::hub;
+use crate::hub::Hub;
+use crate::hub::Mode;
+use crate::hub::reason::Reason;
+use crate::scheduler::Outcome;
+use crate::task::yield_now;
+
+pub use crate::sys::clock::Deadline;
+
+/// Waits for a time; others run meanwhile. It never waits for less.
+///
+/// A zero duration yields, as in gevent.
+///
+/// # Suspends
+///
+/// Until the time has passed.
+///
+/// # Cancellation
+///
+/// A kill or a timeout ends the sleep.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// let start = Instant::now();
+/// corovent_runtime::sleep(Duration::from_millis(2));
+/// assert!(start.elapsed() >= Duration::from_millis(2));
+/// ```
+pub fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return yield_now();
+    }
+    match hub::get() {
+        Ok(hub) => sleep_on(hub, Deadline::after(duration)),
+        // The thread is ending, or has no fd left: it runs no coroutines.
+        Err(_) => thread::sleep(duration),
+    }
+}
+
+/// Waits until a point in time; one that is past yields.
+///
+/// # Suspends
+///
+/// Until the point has come.
+///
+/// # Cancellation
+///
+/// A kill or a timeout ends the sleep.
+pub fn sleep_until(deadline: Instant) {
+    sleep(deadline.saturating_duration_since(Instant::now()));
+}
+
+fn sleep_on(hub: &Hub, deadline: Deadline) {
+    loop {
+        match hub.block(deadline, Reason::Sleep, Mode::Plain) {
+            Outcome::TimedOut => return,
+            Outcome::Woken => {}
+            Outcome::Interrupted => hub.throw(),
+        }
+    }
+}
+
+/// Calls a closure, and gives up on it if it still waits after `duration`.
+///
+/// The time counts only at waits: a closure that computes is not interrupted, and what it
+/// has got without waiting is not taken away, so a zero timeout gives data that is there.
+/// When the time is up the wait unwinds to here. Blocks nest; each ends by its own time
+/// only. It works on a thread's own stack as well.
+///
+/// Code inside that catches the unwinding and goes on gets it again at its next wait, eight
+/// times in all. An unwinding that passes a [`std::thread::scope`] waits there for its OS
+/// threads, and stops this thread meanwhile.
+///
+/// gevent's names are `Timeout` and `with_timeout`.
+///
+/// # Suspends
+///
+/// Only if the closure does.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was up.
+///
+/// # Panics
+///
+/// If the thread's hub cannot be made.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::{sleep, timeout};
+/// use std::time::Duration;
+///
+/// assert_eq!(timeout(Duration::from_secs(9), || 1), Ok(1));
+/// assert!(timeout(Duration::from_millis(1), || sleep(Duration::from_secs(9))).is_err());
+/// ```
+#[track_caller]
+pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
+    let hub = match hub::get() {
+        Ok(hub) => hub,
+        Err(error) => panic!("a timeout needs the thread's hub: {error}"),
+    };
+    let (mark, timer) = hub.open_scope(Deadline::after(duration));
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let own = TimeoutThrow { scope: mark.id };
+    match result {
+        Ok(value) => {
+            hub.close_scope(mark, timer, false);
+            Ok(value)
+        }
+        Err(payload) if payload.downcast_ref() == Some(&own) => {
+            hub.close_scope(mark, timer, true);
+            Err(Elapsed)
+        }
+        Err(payload) => {
+            hub.close_scope(mark, timer, false);
+            hub.rethrow(payload)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A queue of waits, first in, first out: the one list on which coroutines, and threads
+//! without a hub, wait for each other.
+//!
+//! A queue guards a state by a lock of its own. A waiter tries to take what it wants from
+//! the state; if it cannot, it links a node of its own frame into the list and blocks.
+//! Whoever changes the state wakes the first. A wake is advice to try again, so one who was
+//! woken and leaves without having tried passes the wake on.
+//!
+//! **Invariants:** a node is touched only under the lock, and unlinked before its frame
+//! goes away. Who wakes copies the name of the wait under the lock and uses it after.
+
+// Nodes are linked by raw pointers into the frames of those who wait.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::pin::pin;
+use std::ptr;
+
+use crate::hub::Mode;
+use crate::hub::reason::Reason;
+use crate::hub::wake::Place;
+use crate::hub::wake::WakeRef;
+use crate::scheduler::Outcome;
+use crate::sys::clock::Deadline;
+use crate::sys::lock::Guard;
+use crate::sys::lock::Lock;
+
+/// A state, and those who wait for it to change.
+pub(crate) struct WaitQueue<S> {
+    inner: Lock<Inner<S>>,
+}
+
+/// What the lock guards.
+pub(crate) struct Inner<S> {
+    /// The state.
+    pub(crate) state: S,
+    list: List,
+}
+
+/// A ring of nodes; null is empty.
+struct List {
+    first: *const Node,
+}
+
+/// The place of one waiter, in its own frame.
+struct Node {
+    wake: Cell<Option<WakeRef>>,
+    next: Cell<*const Node>,
+    previous: Cell<*const Node>,
+    linked: Cell<bool>,
+    _pin: PhantomPinned,
+}
+
+// SAFETY: the list is reached under the lock only, and the names in its nodes are `Send`.
+unsafe impl Send for List {}
+
+impl<S> WaitQueue<S> {
+    /// Makes a queue nobody waits in.
+    pub(crate) const fn new(state: S) -> WaitQueue<S> {
+        WaitQueue { inner: Lock::new(Inner { state, list: List { first: ptr::null() } }) }
+    }
+
+    /// Reaches the state.
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, Inner<S>> {
+        self.inner.lock()
+    }
+
+    /// Waits until `take` finds what it wants in the state.
+    ///
+    /// `take` runs under the lock: it may not wait, allocate or call user code. The error is
+    /// `TimedOut` or `Interrupted`.
+    pub(crate) fn wait<R>(
+        &self,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+        mut take: impl FnMut(&mut S) -> Option<R>,
+    ) -> Result<R, Outcome> {
+        if let Some(taken) = take(&mut self.lock().state) {
+            return Ok(taken);
+        }
+        let node = pin!(Node::new());
+        let node = node.as_ref();
+        let mut had_its_turn = false;
+        loop {
+            let place = Place::current();
+            let mut inner = self.lock();
+            if let Some(taken) = take(&mut inner.state) {
+                return Ok(taken);
+            }
+            inner.list.link(node, place.wake_ref(), had_its_turn);
+            drop(inner);
+            let outcome = place.block(deadline, reason, mode);
+            let was_taken_out = !self.lock().list.unlink(node);
+            if outcome != Outcome::Woken {
+                if was_taken_out {
+                    self.wake_one();
+                }
+                return Err(outcome);
+            }
+            had_its_turn = true;
+        }
+    }
+
+    /// Wakes the first waiter whose hub lives. False if nobody waits.
+    pub(crate) fn wake_one(&self) -> bool {
+        loop {
+            let first = self.lock().list.take_first();
+            match first {
+                None => return false,
+                Some(wake) if wake.wake() => return true,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Wakes everybody who waits now.
+    pub(crate) fn wake_all(&self) {
+        // A waiter that comes back to wait meanwhile goes to the end, behind the last of
+        // those who are to be woken, and is woken again at most.
+        while self.wake_one() {}
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for WaitQueue<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitQueue").finish_non_exhaustive()
+    }
+}
+
+impl List {
+    /// Adds a node: at the end, or at the front if it had its turn and lost the race.
+    fn link(&mut self, node: Pin<&Node>, wake: WakeRef, at_front: bool) {
+        let node: *const Node = node.get_ref();
+        // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
+        let new = unsafe { &*node };
+        debug_assert!(!new.linked.get());
+        new.wake.set(Some(wake));
+        new.linked.set(true);
+        if self.first.is_null() {
+            new.next.set(node);
+            new.previous.set(node);
+            self.first = node;
+            return;
+        }
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { &*self.first };
+        // SAFETY: as above.
+        let last = unsafe { &*first.previous.get() };
+        new.next.set(self.first);
+        new.previous.set(last);
+        last.next.set(node);
+        first.previous.set(node);
+        if at_front {
+            self.first = node;
+        }
+    }
+
+    /// Removes a node; false if somebody else has.
+    fn unlink(&mut self, node: Pin<&Node>) -> bool {
+        let node = node.get_ref();
+        if !node.linked.get() {
+            return false;
+        }
+        self.remove(node);
+        true
+    }
+
+    /// Removes the first node and gives the name of its wait.
+    fn take_first(&mut self) -> Option<WakeRef> {
+        if self.first.is_null() {
+            return None;
+        }
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { &*self.first };
+        self.remove(first);
+        first.wake.take()
+    }
+
+    fn remove(&mut self, node: &Node) {
+        node.linked.set(false);
+        let next = node.next.get();
+        if ptr::eq(next, node) {
+            self.first = ptr::null();
+            return;
+        }
+        let previous = node.previous.get();
+        // SAFETY: the neighbours of a linked node are linked, so their frames are there.
+        unsafe { (*next).previous.set(previous) };
+        // SAFETY: as above.
+        unsafe { (*previous).next.set(next) };
+        if ptr::eq(self.first, node) {
+            self.first = next;
+        }
+    }
+}
+
+impl Node {
+    fn new() -> Node {
+        Node {
+            wake: Cell::new(None),
+            next: Cell::new(ptr::null()),
+            previous: Cell::new(ptr::null()),
+            linked: Cell::new(false),
+            _pin: PhantomPinned,
+        }
+    }
+}
