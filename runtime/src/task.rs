@@ -308,9 +308,9 @@ where
 /// ```
 pub fn shield<T>(f: impl FnOnce() -> T) -> T {
     let Some(hub) = hub::current() else { return f() };
-    hub.with_interrupts(|interrupts| interrupts.enter_shield());
+    hub.enter_shield();
     let result = panic::catch_unwind(AssertUnwindSafe(f));
-    hub.with_interrupts(|interrupts| interrupts.leave_shield());
+    hub.leave_shield();
     result.unwrap_or_else(|payload| hub.rethrow(payload))
 }
 

@@ -2,6 +2,7 @@
 
 mod listener;
 mod stream;
+mod transfer;
 
 pub use crate::tcp::listener::Incoming;
 pub use crate::tcp::listener::TcpListener;

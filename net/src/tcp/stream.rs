@@ -7,10 +7,6 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::io::IoSlice;
-use std::io::IoSliceMut;
-use std::io::Read;
-use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -59,8 +55,8 @@ use crate::tcp::convert_descriptors;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream {
-    source: Source<std::net::TcpStream>,
-    options: Options,
+    pub(super) source: Source<std::net::TcpStream>,
+    pub(super) options: Options,
     /// Whether a short count proves that the socket is empty, or full: the kernel's TCP
     /// does so, but what a foreign descriptor is nobody knows.
     short_is_all: bool,
@@ -395,7 +391,7 @@ impl TcpStream {
 
     /// What a call that moved `count` of `wanted` bytes has left behind.
     #[inline]
-    fn moved(&self, count: usize, wanted: usize) -> Done<usize> {
+    pub(super) fn moved(&self, count: usize, wanted: usize) -> Done<usize> {
         Done { value: count, drained: self.short_is_all && 0 < count && count < wanted }
     }
 }
@@ -432,86 +428,6 @@ impl TcpStreamExt for TcpStream {
 
     fn quickack(&self) -> io::Result<bool> {
         self.source.io().quickack()
-    }
-}
-
-/// # Suspends
-///
-/// Until there is something to read, or the end.
-///
-/// # Cancellation
-///
-/// Nothing is lost: a read that was interrupted took no bytes.
-impl Read for &TcpStream {
-    #[inline]
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Read);
-        self.source.call(Direction::Read, limit, |io| {
-            sys::recv(io.as_fd(), buf).map(|count| self.moved(count, buf.len()))
-        })
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Read);
-        let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
-        self.source.call(Direction::Read, limit, |io| {
-            sys::recv_vectored(io.as_fd(), bufs).map(|count| self.moved(count, wanted))
-        })
-    }
-}
-
-/// # Suspends
-///
-/// Until there is room for at least one byte.
-///
-/// # Cancellation
-///
-/// A write that was interrupted wrote nothing; `write_all` may have written a part.
-impl Write for &TcpStream {
-    #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Write);
-        self.source.call(Direction::Write, limit, |io| {
-            sys::send(io.as_fd(), buf).map(|count| self.moved(count, buf.len()))
-        })
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Write);
-        let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
-        self.source.call(Direction::Write, limit, |io| {
-            sys::send_vectored(io.as_fd(), bufs).map(|count| self.moved(count, wanted))
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    #[inline]
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for TcpStream {
-    #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -23,6 +23,7 @@ use crate::hub::DeadlockScope;
 use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
+use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::shared::Message;
 use crate::hub::table;
 use crate::hub::task::Body;
@@ -422,7 +423,7 @@ fn fire_timers(state: &mut State, now: u64) {
             Alarm::Scope { slot, scope } => {
                 if let Some(task) = state.scheduler.get_mut(slot) {
                     task.interrupts.fire(scope);
-                    hub::interrupt_if_blocked(state, slot);
+                    interrupt_if_blocked(state, slot);
                 }
             }
         }

@@ -9,8 +9,10 @@
 //!
 //! **Invariant:** the fd of a source is in no epoll instance when it is closed.
 
-// Records of hubs are found again by their address.
+// The owner of the fd is taken out of the source once.
 #![allow(unsafe_code)]
+
+mod owner;
 
 use std::fmt;
 use std::io;
@@ -19,28 +21,16 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
-use std::ptr;
 use std::time::Duration;
 
-use crate::error;
-use crate::hub;
-use crate::hub::Hub;
-use crate::hub::Mode;
-use crate::hub::State;
+use crate::fd::owner::Owner;
+use crate::fd::owner::bits_of;
+use crate::fd::owner::reason_of;
+use crate::fd::owner::would_block;
 use crate::hub::reason::Reason;
-use crate::hub::shared;
-use crate::hub::shared::Shared;
-use crate::hub::turn::wake_waiter;
-use crate::readiness;
 use crate::readiness::Ready;
-use crate::scheduler::Outcome;
-use crate::scheduler::Ticket;
-use crate::sys::atomic::AtomicPtr;
-use crate::sys::atomic::AtomicU64;
-use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll;
-use crate::sys::records::Record;
 
 pub use crate::readiness::Direction;
 
@@ -51,14 +41,6 @@ pub use crate::readiness::Direction;
 pub struct Source<T: AsFd> {
     io: ManuallyDrop<T>,
     owner: Owner,
-}
-
-/// What tells one owner of an fd number from the next, and where it is registered.
-struct Owner {
-    /// Unique in the process; never zero.
-    id: u64,
-    /// The record of the hub that the fd is registered with; null, or [`several`].
-    hub: AtomicPtr<Record<Shared>>,
 }
 
 /// What a call through a [`Source`] gave.
@@ -101,11 +83,7 @@ impl Limit {
 impl<T: AsFd> Source<T> {
     /// Takes ownership of a descriptor.
     pub fn new(io: T) -> Source<T> {
-        static IDS: AtomicU64 = AtomicU64::new(1);
-
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
-        let owner = Owner { id, hub: AtomicPtr::new(ptr::null_mut()) };
-        Source { io: ManuallyDrop::new(io), owner }
+        Source { io: ManuallyDrop::new(io), owner: Owner::new() }
     }
 
     /// The owner that was given, for calls that do not wait.
@@ -282,190 +260,6 @@ impl Waits {
             },
         }
     }
-}
-
-impl Owner {
-    /// Whether a call has a chance; yields first if the task has made many without waiting.
-    #[inline]
-    fn is_worth_a_call(&self, fd: RawFd, direction: Direction) -> bool {
-        let Some(hub) = hub::current() else { return true };
-        if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
-            hub.throw();
-        }
-        !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
-    }
-
-    /// What is known of the descriptor; `None` if this hub watches it not.
-    fn known(&self, fd: RawFd, direction: Direction) -> Option<Ready> {
-        hub::current()?.state().readiness.known(fd, self.id, direction)
-    }
-
-    /// Notes that a call found nothing.
-    #[inline]
-    fn clear(&self, fd: RawFd, direction: Direction) {
-        if self.is_registered()
-            && let Some(hub) = hub::current()
-        {
-            hub.state().readiness.clear(fd, self.id, direction);
-        }
-    }
-
-    /// Notes that a call is over: one that has waited passes on what it left behind.
-    #[inline]
-    fn leave(&self, fd: RawFd, direction: Direction, drained: bool, has_waited: bool) {
-        if !(drained || has_waited) || !self.is_registered() {
-            return;
-        }
-        let Some(hub) = hub::current() else { return };
-        let mut state = hub.state();
-        let State { readiness, scheduler, .. } = &mut *state;
-        if drained {
-            readiness.clear_if_quiet(fd, self.id, direction);
-        }
-        if has_waited && readiness.holds(fd, self.id) {
-            wake_waiter(readiness, scheduler, fd, direction);
-        }
-    }
-
-    /// Waits for the next change of the descriptor.
-    fn wait(
-        &self,
-        fd: RawFd,
-        direction: Direction,
-        deadline: Deadline,
-        had_its_turn: bool,
-        reason: fn(RawFd, Direction) -> Reason,
-    ) -> io::Result<()> {
-        let Ok(hub) = hub::get() else { return wait_on_thread(fd, direction, deadline) };
-        if hub.is_unwinding() {
-            return Err(error::unwinding());
-        }
-        let ticket = self.enqueue(hub, fd, direction, had_its_turn)?;
-        let outcome = hub.block(deadline, reason(fd, direction), Mode::Io);
-        if outcome == Outcome::Woken {
-            let kept = hub.state().readiness.holds(fd, self.id);
-            return kept.then_some(()).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF));
-        }
-        hub.state().readiness.dequeue(fd, direction, ticket);
-        match outcome {
-            Outcome::Interrupted if hub::UNWINDS => hub.throw(),
-            Outcome::Interrupted => Err(io::ErrorKind::TimedOut.into()),
-            _ => Err(would_block()),
-        }
-    }
-
-    /// Puts the running task into the queue of the descriptor, registering that first.
-    fn enqueue(
-        &self,
-        hub: &Hub,
-        fd: RawFd,
-        direction: Direction,
-        had_its_turn: bool,
-    ) -> io::Result<Ticket> {
-        let mut state = hub.state();
-        if !state.readiness.holds(fd, self.id) {
-            self.register(hub, &mut state, fd)?;
-            state.readiness.clear(fd, self.id, direction);
-        }
-        let ticket = state.scheduler.ticket(hub.slot());
-        state.readiness.enqueue(fd, direction, ticket, had_its_turn);
-        Ok(ticket)
-    }
-
-    #[cold]
-    fn register(&self, hub: &Hub, state: &mut State, fd: RawFd) -> io::Result<()> {
-        // Remembered first, so that whoever drops the source finds the registration.
-        let own = ptr::from_ref(hub.shared()).cast_mut();
-        let remember = |old: *mut Record<Shared>| {
-            let known = old.is_null() || ptr::eq(old, own);
-            Some(if known { own } else { several() })
-        };
-        let _ = self.hub.fetch_update(Ordering::AcqRel, Ordering::Acquire, remember);
-        // An older owner of the number left it there when another thread closed it.
-        wake_all(state, fd);
-        let data = state.readiness.insert(fd, self.id);
-        let registered = state.poller.register(fd, readiness::BITS, data);
-        if registered.is_err() {
-            state.readiness.remove(fd);
-        }
-        registered
-    }
-
-    #[inline]
-    fn is_registered(&self) -> bool {
-        !self.hub.load(Ordering::Relaxed).is_null()
-    }
-
-    /// Leaves all hubs. Whoever still waits for the number, which safe code cannot bring
-    /// about, fails with EBADF.
-    fn unregister(&mut self, fd: RawFd) {
-        let marked: *const Record<Shared> = *self.hub.get_mut();
-        let own = hub::current();
-        if let Some(hub) = own {
-            let mut state = hub.state();
-            let is_ours = !marked.is_null() && state.readiness.holds(fd, self.id);
-            if is_ours {
-                // It fails if the number was closed by other code.
-                let _ = epoll::delete(state.poller.raw_fd(), fd);
-            }
-            if is_ours || state.readiness.has_waiters(fd) {
-                wake_all(&mut state, fd);
-            }
-        }
-        let own: *const Record<Shared> = own.map_or(ptr::null(), |hub| ptr::from_ref(hub.shared()));
-        if ptr::eq(marked, several()) {
-            shared::for_each(|hub| hub.unregister(fd));
-        } else if !ptr::eq(marked, own) {
-            // SAFETY: the mark is null or the address of a record, and these are never freed.
-            if let Some(hub) = unsafe { marked.as_ref() } {
-                hub.unregister(fd);
-            }
-        }
-    }
-}
-
-/// Takes the entry of an fd out of the table and wakes everybody who waited.
-fn wake_all(state: &mut State, fd: RawFd) {
-    for ticket in state.readiness.remove(fd) {
-        state.scheduler.wake(ticket, Outcome::Woken);
-    }
-}
-
-/// The mark of a source that several hubs have registered: no record has this address.
-fn several() -> *mut Record<Shared> {
-    ptr::without_provenance_mut(1)
-}
-
-fn reason_of(fd: RawFd, direction: Direction) -> Reason {
-    match direction {
-        Direction::Read => Reason::Readable(fd),
-        Direction::Write => Reason::Writable(fd),
-    }
-}
-
-fn bits_of(direction: Direction) -> u32 {
-    match direction {
-        Direction::Read => epoll::IN,
-        Direction::Write => epoll::OUT,
-    }
-}
-
-/// The error of a limit that is over, as the kernel gives it for SO_RCVTIMEO.
-#[cold]
-fn would_block() -> io::Error {
-    io::Error::from_raw_os_error(libc::EAGAIN)
-}
-
-/// Waits by stopping the thread: it has no hub, and cannot have one.
-#[cold]
-fn wait_on_thread(fd: RawFd, direction: Direction, deadline: Deadline) -> io::Result<()> {
-    let now = Deadline::now();
-    let limit = (!deadline.is_never()).then(|| deadline.since(now));
-    // A signal counts as nothing: then the caller finds EAGAIN and comes back.
-    if !epoll::poll_one(fd, bits_of(direction), limit)? && Deadline::now() >= deadline {
-        return Err(would_block());
-    }
-    Ok(())
 }
 
 /// Waits until a descriptor that belongs to other code is ready, or the deadline has

@@ -1,0 +1,231 @@
+//! Waiting and waking: the two verbs that everything else is made of.
+
+// The running coroutine is suspended here.
+#![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+use std::thread;
+
+use crate::coroutine::Coroutine;
+use crate::hub::ALLOWANCE;
+use crate::hub::Alarm;
+use crate::hub::Hub;
+use crate::hub::State;
+use crate::hub::UNWINDS;
+use crate::hub::reason::Reason;
+use crate::hub::task::Task;
+use crate::scheduler::Outcome;
+use crate::scheduler::Ticket;
+use crate::sys::clock::Deadline;
+use crate::sys::process::abort_with;
+use crate::timers::TimerKey;
+
+/// What may end a wait besides a wake and its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Kills and timeouts, by unwinding.
+    Plain,
+    /// Kills and timeouts; where nothing can unwind, timeouts by an error of the call.
+    Io,
+    /// Nothing.
+    Masked,
+}
+
+impl Mode {
+    /// Whether an interrupt may end a wait.
+    #[inline]
+    pub(crate) fn lets_through(self) -> bool {
+        match self {
+            Mode::Plain => UNWINDS,
+            Mode::Io => true,
+            Mode::Masked => false,
+        }
+    }
+}
+
+/// What was found out at the begin of a wait.
+#[derive(Clone, Copy, Default)]
+struct Findings {
+    /// The task unwinds.
+    unwinding: bool,
+    /// It has swallowed its kill as often as it was thrown.
+    gave_up: bool,
+}
+
+impl Hub {
+    /// Names the next wait of the running task.
+    #[inline]
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.state.borrow().scheduler.ticket(self.current.get())
+    }
+
+    /// Waits: the only point at which a task is suspended.
+    ///
+    /// Other tasks run until somebody uses the ticket, the deadline has passed, or a kill
+    /// or a timeout that `mode` lets through wants this task. The last is only reported:
+    /// the caller removes its registrations and then throws, or gives an error.
+    #[inline]
+    pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
+        let slot = self.current.get();
+        let mut findings = Findings::default();
+        let mut state = self.state.borrow_mut();
+        let State { scheduler, parked_unwinding, timers, .. } = &mut *state;
+        let ticket = scheduler.block_if(slot, |task| {
+            task.since_ms = self.clock_ms.get();
+            task.mode = mode;
+            may_wait(task, reason, mode, *parked_unwinding, &mut findings)
+        });
+        let Some(ticket) = ticket else {
+            scheduler.void_ticket(slot);
+            drop(state);
+            return self.not_now(findings);
+        };
+        *parked_unwinding += usize::from(findings.unwinding);
+        let timer =
+            (!deadline.is_never()).then(|| timers.arm(deadline.as_ns(), Alarm::Wait(ticket)));
+        drop(state);
+        let outcome = self.switch_out(findings);
+        if timer.is_some() {
+            self.cancel(timer);
+        }
+        outcome
+    }
+
+    /// Lets every other ready task run first. `Interrupted`: it did not.
+    #[inline]
+    pub(crate) fn yield_now(&self, mode: Mode) -> Outcome {
+        let slot = self.current.get();
+        let mut findings = Findings::default();
+        let mut state = self.state.borrow_mut();
+        let State { scheduler, parked_unwinding, .. } = &mut *state;
+        let queued = scheduler.requeue_if(slot, |task| {
+            may_wait(task, Reason::Yield, mode, *parked_unwinding, &mut findings)
+        });
+        *parked_unwinding += usize::from(queued && findings.unwinding);
+        drop(state);
+        if queued { self.switch_out(findings) } else { self.not_now(findings) }
+    }
+
+    /// Counts an operation that did not have to wait; lets the others run when the task
+    /// has done many in a row. `Interrupted`: a kill or a timeout wants the task.
+    #[inline]
+    pub(crate) fn spend(&self) -> Outcome {
+        match self.allowance.get() {
+            0 => self.spend_last(),
+            left => {
+                self.allowance.set(left - 1);
+                Outcome::Woken
+            }
+        }
+    }
+
+    #[cold]
+    fn spend_last(&self) -> Outcome {
+        self.allowance.set(ALLOWANCE);
+        // A destructor in mid-unwinding is not made to wait.
+        if self.is_unwinding() { Outcome::Woken } else { self.yield_now(Mode::Plain) }
+    }
+
+    /// Ends the wait that a ticket of this hub names; a late one is a no-op.
+    #[inline]
+    pub(crate) fn wake(&self, ticket: Ticket) -> bool {
+        self.state.borrow_mut().scheduler.wake(ticket, Outcome::Woken)
+    }
+
+    /// Whether the running task unwinds: by its own throw, or by a panic.
+    pub(crate) fn is_unwinding(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let State { scheduler, parked_unwinding, .. } = &mut *state;
+        let task = scheduler.get_mut(self.current.get()).expect("the running task has a record");
+        note_unwinding(task, *parked_unwinding)
+    }
+
+    /// Suspends the running task until the loop resumes it.
+    #[inline]
+    fn switch_out(&self, findings: Findings) -> Outcome {
+        if findings.unwinding || findings.gave_up {
+            return self.switch_out_specially(findings);
+        }
+        self.switch()
+    }
+
+    #[cold]
+    fn switch_out_specially(&self, findings: Findings) -> Outcome {
+        if findings.gave_up {
+            self.report_ignored_kill();
+        }
+        if findings.unwinding && self.in_panic_hook.get() {
+            // A panic of another task would abort the process inside std.
+            abort_with("a panic hook waits: others may not run while it does");
+        }
+        let outcome = self.switch();
+        self.state.borrow_mut().parked_unwinding -= usize::from(findings.unwinding);
+        outcome
+    }
+
+    #[inline]
+    fn switch(&self) -> Outcome {
+        match self.running() {
+            Some(coroutine) => {
+                // SAFETY: it is the coroutine whose code runs, which is the caller's.
+                unsafe { coroutine.suspend() };
+                self.outcome.get()
+            }
+            None => self.run_until_root(),
+        }
+    }
+
+    /// The coroutine whose code runs.
+    #[inline]
+    pub(super) fn running(&self) -> Option<Coroutine> {
+        let occupant = NonNull::new(self.running.get().cast_mut())?;
+        // SAFETY: the cell holds what the running coroutine gave.
+        Some(unsafe { Coroutine::of(occupant) })
+    }
+
+    /// The wait did not begin: something wants the task.
+    #[cold]
+    fn not_now(&self, findings: Findings) -> Outcome {
+        if findings.gave_up {
+            self.report_ignored_kill();
+        }
+        Outcome::Interrupted
+    }
+
+    #[inline(never)]
+    fn cancel(&self, timer: Option<TimerKey>) {
+        if let Some(timer) = timer {
+            self.state.borrow_mut().timers.cancel(timer);
+        }
+    }
+}
+
+/// Whether a wait may begin, or something wants the task.
+#[inline]
+fn may_wait(
+    task: &mut Task,
+    reason: Reason,
+    mode: Mode,
+    parked_unwinding: usize,
+    findings: &mut Findings,
+) -> bool {
+    findings.unwinding = note_unwinding(task, parked_unwinding);
+    if task.interrupts.wanted() {
+        findings.gave_up = task.interrupts.give_up();
+        if mode.lets_through() && task.interrupts.is_deliverable() {
+            return false;
+        }
+    }
+    task.reason = reason;
+    true
+}
+
+/// Notes whether the running task unwinds. While others are parked in the middle of an
+/// unwinding, std's answer means nothing, and the last known one holds.
+#[inline]
+fn note_unwinding(task: &mut Task, parked_unwinding: usize) -> bool {
+    if parked_unwinding == 0 {
+        task.interrupts.set_unwinding(thread::panicking());
+    }
+    task.interrupts.unwinding()
+}

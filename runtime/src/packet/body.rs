@@ -1,0 +1,240 @@
+//! The task's side of a packet: what a hub does with a coroutine's body.
+
+// The packet is reached by a raw pointer whose type is erased.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::mem;
+use std::mem::MaybeUninit;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::ptr;
+use std::ptr::NonNull;
+use std::thread;
+
+use crate::error::Killed;
+use crate::hub;
+use crate::hub::identity::Thread;
+use crate::hub::task::BodyCalls;
+use crate::packet::ABANDONED;
+use crate::packet::DONE;
+use crate::packet::DROPPED;
+use crate::packet::FullPacket;
+use crate::packet::JOINING;
+use crate::packet::JOINING_HOME;
+use crate::packet::KILL_EARLY;
+use crate::packet::KILL_IGNORED;
+use crate::packet::Observer;
+use crate::packet::Packet;
+use crate::packet::RELEASED;
+use crate::packet::WATCHED;
+use crate::packet::note_unseen;
+use crate::packet::read_result;
+use crate::sys::atomic::Ordering;
+
+/// The functions of a body, for a closure and a result.
+pub(super) struct Calls<F, T>(PhantomData<(F, T)>);
+
+impl<F: FnOnce() -> T, T> Calls<F, T> {
+    pub(super) const TABLE: &'static BodyCalls = &BodyCalls {
+        execute: execute::<F, T>,
+        publish: publish::<T>,
+        abandon: abandon::<T>,
+        kill_ignored: kill_ignored::<T>,
+        placed: placed::<T>,
+        observer: observer::<T>,
+        name: name::<T>,
+        thread: thread_of::<T>,
+    };
+}
+
+/// See [`BodyCalls::execute`].
+unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
+    let full: *const FullPacket<F, T> = data.as_ptr().cast();
+    // SAFETY: the packet lives until `publish`.
+    let cell = unsafe { &(*full).closure };
+    // SAFETY: the closure is the task's alone, and is taken once, here.
+    let closure = unsafe { cell.get().read() };
+    // SAFETY: it was there since the packet was made.
+    let closure = unsafe { closure.assume_init() };
+    let run = AssertUnwindSafe(move || if killed { drop_killed(closure) } else { Ok(closure()) });
+    let result = panic::catch_unwind(run).unwrap_or_else(Err);
+    // SAFETY: the packet lives until `publish`.
+    let packet = unsafe { &(*full).packet };
+    if packet.head.state.load(Ordering::Acquire) & DROPPED != 0 {
+        drop_unwanted(result, packet.head.observer);
+        // SAFETY: until `DONE` is set the result is the task's.
+        unsafe { packet.result.get().write(MaybeUninit::new(Err(Box::new(Killed)))) };
+    } else {
+        // SAFETY: as above.
+        unsafe { packet.result.get().write(MaybeUninit::new(result)) };
+    }
+}
+
+fn drop_killed<F, T>(closure: F) -> thread::Result<T> {
+    drop(closure);
+    Err(Box::new(Killed))
+}
+
+/// Drops a result that nobody wants, and whatever its destructor panics with.
+fn drop_unwanted<T>(result: thread::Result<T>, observer: Option<NonNull<dyn Observer>>) {
+    if let Err(payload) = &result {
+        note_unseen(&**payload, observer);
+    }
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(result))) {
+        // Its destructor may panic as well: there is no end to that.
+        mem::forget(payload);
+    }
+}
+
+/// See [`BodyCalls::publish`].
+unsafe fn publish<T>(data: NonNull<()>) {
+    let packet: NonNull<Packet<T>> = data.cast();
+    // SAFETY: the packet is valid until `DONE` is set.
+    unsafe { finish(packet, DONE) };
+}
+
+/// See [`BodyCalls::abandon`].
+unsafe fn abandon<T>(data: NonNull<()>) {
+    let packet: NonNull<Packet<T>> = data.cast();
+    // SAFETY: the packet is valid until `DONE` is set.
+    unsafe { finish(packet, DONE | ABANDONED) };
+}
+
+/// Sets `DONE` and wakes who waits: the end of the task's side.
+///
+/// # Safety
+///
+/// The packet must be valid; the task's side does not use it afterwards.
+#[inline]
+unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
+    // SAFETY: the caller vouches for the packet.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let observer = head.observer;
+    let state = head.state.load(Ordering::Acquire);
+    if state & DROPPED != 0 {
+        head.state.store(state | bits, Ordering::Relaxed);
+        // SAFETY: the handle is gone, and has left the result to the task's side.
+        unsafe { drop_and_free(packet) };
+    } else if state & JOINING_HOME != 0 && state & WATCHED == 0 {
+        // SAFETY: the joiner is suspended on this thread.
+        let joiner = unsafe { head.joiner.get().read() };
+        // SAFETY: it has written its name before it set the bit.
+        let joiner = unsafe { joiner.assume_init() };
+        head.state.store(state | bits | RELEASED, Ordering::Release);
+        joiner.wake();
+    } else {
+        // SAFETY: as the caller vouches.
+        unsafe { finish_shared(packet, bits) };
+    }
+    if bits & ABANDONED == 0
+        && let Some(observer) = observer
+    {
+        // SAFETY: the observer outlives its coroutines, see `new_packet`.
+        unsafe { observer.as_ref().ended() };
+    }
+}
+
+/// The same while the handle may be in use on another thread.
+///
+/// # Safety
+///
+/// As for [`finish`].
+unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
+    // SAFETY: the caller vouches for the packet.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let nobody_waits = |state: u32| {
+        let last = if state & (JOINING | WATCHED) == 0 { RELEASED } else { 0 };
+        Some(state | bits | last)
+    };
+    let before = head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, nobody_waits);
+    let before = before.expect("the update always has a value");
+    if before & DROPPED != 0 {
+        // SAFETY: the handle went meanwhile, and has left the result to the task's side.
+        return unsafe { drop_and_free(packet) };
+    }
+    if before & (JOINING | WATCHED) == 0 {
+        return;
+    }
+    let joiner = (before & JOINING != 0).then(|| {
+        // SAFETY: since `DONE` is set the joiner writes no other name.
+        let joiner = unsafe { head.joiner.get().read() };
+        // SAFETY: it had written this one before it set `JOINING`.
+        unsafe { joiner.assume_init() }
+    });
+    head.watchers.wake_all();
+    let free = head.free;
+    if head.state.fetch_or(RELEASED, Ordering::AcqRel) & DROPPED != 0 {
+        // The handle's side has taken the result already.
+        // SAFETY: both sides are through with the packet.
+        unsafe { free(packet.cast()) };
+    }
+    if let Some(joiner) = joiner {
+        joiner.wake();
+    }
+}
+
+/// Drops a result that nobody wants, with its packet.
+///
+/// # Safety
+///
+/// `DONE` must be set, and the packet be the task's alone.
+unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
+    // SAFETY: as the caller vouches.
+    let result = unsafe { read_result(packet) };
+    // SAFETY: as above.
+    let head = unsafe { &(*packet.as_ptr()).head };
+    let (free, observer) = (head.free, head.observer);
+    // SAFETY: nobody else uses the packet.
+    unsafe { free(packet.cast()) };
+    drop_unwanted(result, observer);
+}
+
+/// See [`BodyCalls::kill_ignored`].
+unsafe fn kill_ignored<T>(data: NonNull<()>) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.state.fetch_or(KILL_IGNORED, Ordering::AcqRel);
+    head.watchers.wake_all();
+    if let Some(observer) = head.observer {
+        // SAFETY: the observer outlives its coroutines, see `new_packet`.
+        unsafe { observer.as_ref().kill_ignored() };
+    }
+}
+
+/// See [`BodyCalls::placed`].
+unsafe fn placed<T>(data: NonNull<()>, slot: u32) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.slot.store(slot, Ordering::SeqCst);
+    if head.state.load(Ordering::SeqCst) & KILL_EARLY != 0
+        && let Some(hub) = hub::current()
+    {
+        hub.kill(slot, head.id);
+    }
+}
+
+/// See [`BodyCalls::observer`].
+unsafe fn observer<T>(data: NonNull<()>) -> *const () {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let observer = unsafe { (*packet).head.observer };
+    observer.map_or(ptr::null(), |observer| observer.as_ptr().cast_const().cast())
+}
+
+/// See [`BodyCalls::name`].
+unsafe fn name<T>(data: NonNull<()>) -> *const str {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let head = unsafe { &(*packet).head };
+    head.thread.get().and_then(Thread::name).unwrap_or("")
+}
+
+/// See [`BodyCalls::thread`].
+unsafe fn thread_of<T>(data: NonNull<()>) -> Thread {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    unsafe { (*packet).head.thread().clone() }
+}
