@@ -33,6 +33,8 @@ enum Kill {
     Wanted,
     /// Thrown as often as allowed and swallowed each time.
     Ignored,
+    /// It never ran: its end is all that is left of it.
+    Served,
 }
 
 #[derive(Debug)]
@@ -66,16 +68,24 @@ pub(crate) const THROWS_MAX: u8 = 8;
 impl Interrupts {
     /// Asks for the task's end. A task that ignored an earlier kill is asked anew.
     pub(crate) fn want_kill(&mut self) {
-        if self.kill != Kill::Wanted {
-            self.kill = Kill::Wanted;
-            self.kill_throws = 0;
+        match self.kill {
+            Kill::Wanted | Kill::Served => {}
+            Kill::None | Kill::Ignored => {
+                self.kill = Kill::Wanted;
+                self.kill_throws = 0;
+                self.wanted = true;
+            }
         }
-        self.wanted = true;
     }
 
-    /// Whether a kill was asked for and not given up.
-    pub(crate) fn kill_wanted(&self) -> bool {
-        self.kill == Kill::Wanted
+    /// Takes the kill of a task that has not run: from then on it only ends.
+    pub(crate) fn serve_kill(&mut self) -> bool {
+        let killed = self.kill == Kill::Wanted;
+        if killed {
+            self.kill = Kill::Served;
+            self.wanted = false;
+        }
+        killed
     }
 
     /// Whether the task swallowed its kill as often as it was thrown.
@@ -260,6 +270,16 @@ mod tests {
         assert!(record.kill_ignored());
         record.want_kill();
         assert_eq!(record.take(), Some(Interrupt::Kill));
+    }
+
+    #[test]
+    fn a_kill_before_the_first_run_is_served_once_and_for_all() {
+        let mut record = Interrupts::default();
+        assert!(!record.serve_kill());
+        record.want_kill();
+        assert!(record.serve_kill());
+        record.want_kill();
+        assert!(!record.is_deliverable());
     }
 
     #[test]

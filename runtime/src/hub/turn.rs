@@ -377,7 +377,7 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
 fn start(state: &mut State, slot: u32) -> Coroutine {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
     let body = task.body.expect("a task that has not run has a body");
-    let killed = task.interrupts.kill_wanted();
+    let killed = task.interrupts.serve_kill();
     let (id, class) = (task.id, task.class);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,

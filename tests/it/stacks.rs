@@ -1,0 +1,257 @@
+//! Stacks: their sizes, their guards, and the report of an overflow.
+
+use std::hint::black_box;
+use std::os::unix::process::ExitStatusExt;
+
+use corovent::Builder;
+use corovent::debug;
+use corovent::spawn;
+use corovent::thread::park;
+use corovent::yield_now;
+
+use crate::support::child_with;
+use crate::support::run;
+
+/// Uses the stack until it ends.
+#[allow(unconditional_recursion)]
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    recurse(depth + 1) + frame[(depth % 64) as usize]
+}
+
+/// The fallback must behave as the markers do.
+const GUARDS: [(&str, &str); 2] =
+    [("COROVENT_STACK_GUARD", ""), ("COROVENT_STACK_GUARD", "mprotect")];
+
+#[test]
+fn an_overflow_names_the_coroutine_its_size_and_the_way_out() {
+    for guard in GUARDS {
+        let output = child_with("stacks::child_overflows", &[guard]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+        for part in [
+            "coroutine 'deep' (#",
+            "overflowed its stack of 64 KiB",
+            "Builder::stack_size",
+            "COROVENT_STACK_SIZE",
+        ] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_overflows() {
+    let builder = Builder::new().name("deep".to_owned()).stack_size(64 * 1024);
+    builder.spawn(|| recurse(0)).unwrap().join().unwrap();
+}
+
+#[test]
+fn an_overflow_on_a_spawned_threads_hub_is_reported() {
+    let output = child_with("stacks::child_overflows_on_another_thread", &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+    assert!(text.contains("coroutine <unnamed> (#"), "{text}");
+    assert!(text.contains("256 KiB"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_overflows_on_another_thread() {
+    let thread = std::thread::spawn(|| spawn(|| recurse(0)).join().unwrap());
+    thread.join().unwrap();
+}
+
+/// A frame much larger than the guard: Rust touches each page on its way, so it meets the
+/// guard; the guard of the default size is larger than what C code may step over.
+#[test]
+fn a_huge_frame_meets_the_guard() {
+    for guard in GUARDS {
+        let output = child_with("stacks::child_has_a_huge_frame", &[guard]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+        assert!(text.contains("overflowed its stack"), "{text}");
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_a_huge_frame() {
+    #[inline(never)]
+    fn huge() -> u8 {
+        let frame = black_box([1u8; 1 << 20]);
+        frame[black_box(12_345)]
+    }
+    let builder = Builder::new().stack_size(64 * 1024);
+    builder.spawn(huge).unwrap().join().unwrap();
+}
+
+/// What is not an overflow of a coroutine goes to the handler that was there before.
+#[test]
+fn other_faults_are_left_to_others() {
+    let output = child_with("stacks::child_overflows_an_os_thread", &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+    assert!(text.contains("has overflowed its stack"), "std's own message: {text}");
+    assert!(!text.contains("coroutine"), "{text}");
+
+    for test in ["stacks::child_reads_null", "stacks::child_reads_null_in_a_coroutine"] {
+        let output = child_with(test, &[]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{test}: {text}");
+        assert!(!text.contains("overflowed"), "{test}: {text}");
+    }
+
+    let output = child_with("stacks::child_is_sent_a_fault", &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{text}");
+    assert!(!text.contains("overflowed"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_overflows_an_os_thread() {
+    spawn(|| ()).join().unwrap();
+    std::thread::spawn(|| {
+        spawn(|| ()).join().unwrap();
+        recurse(0)
+    })
+    .join()
+    .unwrap();
+}
+
+fn read_null() -> u8 {
+    let null: *const u8 = black_box(std::ptr::null());
+    // SAFETY: none; the fault is what the test is about.
+    unsafe { null.read_volatile() }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_reads_null() {
+    spawn(|| ()).join().unwrap();
+    read_null();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_reads_null_in_a_coroutine() {
+    spawn(read_null).join().unwrap();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_is_sent_a_fault() {
+    spawn(|| {
+        // SAFETY: raise(3) has no preconditions.
+        unsafe { libc::raise(libc::SIGSEGV) };
+        // SAFETY: as above; the first one may have been passed to a handler.
+        unsafe { libc::raise(libc::SIGSEGV) };
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_stack_is_at_least_as_large_as_asked() {
+    run(|| {
+        for (asked, given) in [(0, 64), (1, 64), (65, 128), (100, 128), (256, 256), (8192, 8192)] {
+            let task = Builder::new().stack_size(asked * 1024).spawn(park).unwrap();
+            yield_now();
+            let dump = debug::dump();
+            let info = dump.tasks().find(|info| !info.is_root()).unwrap();
+            assert_eq!(info.stack_bytes(), given * 1024);
+            assert!(info.stack_used_bytes() > 0);
+            task.thread().unpark();
+            task.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_stack_that_is_too_large_is_an_error() {
+    run(|| {
+        for bytes in [(1 << 30) + 1, usize::MAX / 2 + 1, usize::MAX] {
+            let error = Builder::new().stack_size(bytes).spawn(|| ()).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("larger than the limit"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn the_default_size_comes_from_the_environment() {
+    let output =
+        child_with("stacks::child_prints_its_stack", &[("COROVENT_STACK_SIZE", "1000000")]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("stack: 1048576"), "{text}");
+    let output = child_with("stacks::child_prints_its_stack", &[("COROVENT_STACK_SIZE", "much")]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("COROVENT_STACK_SIZE=much is not a number of bytes"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_prints_its_stack() {
+    spawn(|| {
+        let dump = debug::dump();
+        let info = dump.tasks().find(|info| !info.is_root()).unwrap();
+        println!("stack: {}", info.stack_bytes());
+    })
+    .join()
+    .unwrap();
+}
+
+/// Recurses until the stack has grown by `bytes`.
+fn grow(bytes: usize, top: usize) -> usize {
+    let frame = black_box([1u8; 512]);
+    let grown = top.saturating_sub(frame.as_ptr() as usize);
+    if grown >= bytes { grown } else { grow(bytes, top) + usize::from(frame[7]) - 1 }
+}
+
+fn grow_from_here(bytes: usize) -> usize {
+    let top = black_box(0u8);
+    grow(bytes, &raw const top as usize)
+}
+
+#[test]
+fn a_stack_can_be_used_to_its_end() {
+    run(|| {
+        for kib in [64, 256, 1024] {
+            let builder = Builder::new().stack_size(kib * 1024);
+            let task = builder.spawn(move || grow_from_here((kib - 12) * 1024)).unwrap();
+            assert!(task.join().unwrap() >= (kib - 12) * 1024);
+        }
+    });
+}
+
+#[test]
+fn a_deep_stack_shows_in_the_dump() {
+    run(|| {
+        let task = spawn(|| {
+            grow_from_here(120 * 1024);
+            park();
+        });
+        yield_now();
+        let dump = debug::dump();
+        let info = dump.tasks().find(|info| !info.is_root()).unwrap();
+        assert!(info.stack_used_bytes() >= 120 * 1024, "{}", info.stack_used_bytes());
+        task.thread().unpark();
+        task.join().unwrap();
+    });
+}
+
+/// A backtrace with symbols is the deepest thing std does: the smallest stack holds it.
+#[test]
+fn the_smallest_stack_holds_a_panic_with_its_backtrace() {
+    run(|| {
+        let task = Builder::new().stack_size(1).spawn(|| {
+            let trace = std::backtrace::Backtrace::force_capture().to_string();
+            assert!(trace.contains("stacks"), "the frames of the coroutine: {trace}");
+            panic!("with a backtrace");
+        });
+        let result: std::thread::Result<()> = task.unwrap().join();
+        assert!(crate::support::is_message(&*result.unwrap_err(), "with a backtrace"));
+    });
+}

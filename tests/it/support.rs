@@ -1,0 +1,155 @@
+//! What tests share: a run that may not hang and leaves nothing behind, and child processes.
+
+use std::cell::RefCell;
+use std::env;
+use std::process::Command;
+use std::process::Output;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::Once;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use corovent::debug;
+
+/// A test that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs a test's body on the thread's own stack. If it hangs, the tables of all coroutines
+/// are printed and the process is aborted; when it is over, nothing of the hub may be left.
+#[track_caller]
+pub(crate) fn run<T>(body: impl FnOnce() -> T) -> T {
+    let _watch = Watch::start();
+    let value = body();
+    assert_clean();
+    value
+}
+
+/// Checks that the thread's hub has no coroutine, timer, registration or waiter left.
+#[track_caller]
+pub(crate) fn assert_clean() {
+    assert_eq!(debug::counters(), debug::Counters::default(), "left behind:\n{}", debug::dump());
+}
+
+/// The bodies that are running, each with the time by which it is late.
+static WATCHED: Mutex<Vec<(thread::ThreadId, String, Instant)>> = Mutex::new(Vec::new());
+
+struct Watch;
+
+impl Watch {
+    fn start() -> Watch {
+        static WATCHDOG: Once = Once::new();
+
+        WATCHDOG.call_once(|| {
+            thread::spawn(watch);
+        });
+        let name = thread::current().name().unwrap_or("main").to_owned();
+        WATCHED.lock().unwrap().push((thread::current().id(), name, Instant::now() + PATIENCE));
+        Watch
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let own = thread::current().id();
+        WATCHED.lock().unwrap_or_else(|error| error.into_inner()).retain(|(id, ..)| *id != own);
+    }
+}
+
+fn watch() {
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        let late = |(_, name, limit): &(thread::ThreadId, String, Instant)| {
+            (Instant::now() > *limit).then(|| name.clone())
+        };
+        let late: Vec<String> = WATCHED.lock().unwrap().iter().filter_map(late).collect();
+        if !late.is_empty() {
+            eprintln!("these tests hang: {late:?}");
+            debug::print_all();
+            thread::sleep(Duration::from_secs(2));
+            std::process::abort();
+        }
+    }
+}
+
+/// A log that coroutines write words to.
+#[derive(Clone, Default)]
+pub(crate) struct Log {
+    words: Rc<RefCell<Vec<String>>>,
+}
+
+impl Log {
+    pub(crate) fn new() -> Log {
+        Log::default()
+    }
+
+    pub(crate) fn add(&self, word: impl Into<String>) {
+        self.words.borrow_mut().push(word.into());
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.words.borrow().join(" ")
+    }
+
+    /// Adds a word when it is dropped.
+    pub(crate) fn on_drop(&self, word: &str) -> OnDrop<impl FnOnce() + use<>> {
+        let log = self.clone();
+        let word = word.to_owned();
+        on_drop(move || log.add(word))
+    }
+}
+
+/// Calls a closure when it is dropped.
+pub(crate) struct OnDrop<F: FnOnce()>(Option<F>);
+
+pub(crate) fn on_drop<F: FnOnce()>(f: F) -> OnDrop<F> {
+    OnDrop(Some(f))
+}
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
+    }
+}
+
+/// Whether a payload is the text of a panic.
+pub(crate) fn is_message(payload: &(dyn std::any::Any + Send), text: &str) -> bool {
+    payload.downcast_ref::<&str>().is_some_and(|message| *message == text)
+        || payload.downcast_ref::<String>().is_some_and(|message| message == text)
+}
+
+/// Runs an ignored test of this binary in a process of its own: for what aborts, exits or
+/// changes what all threads share.
+pub(crate) fn child(test: &str) -> Output {
+    child_with(test, &[])
+}
+
+/// The same with environment variables.
+pub(crate) fn child_with(test: &str, variables: &[(&str, &str)]) -> Output {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+        .env_remove("RUST_BACKTRACE")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// The number of descriptors that this process has open.
+pub(crate) fn open_fds() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The bytes of memory that this process has in use.
+pub(crate) fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// The number of mappings of this process.
+pub(crate) fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}

@@ -1,0 +1,486 @@
+//! Several OS threads: each with its own hub, or without one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread as os;
+use std::time::Duration;
+
+use corovent::Abandoned;
+use corovent::JoinHandle;
+use corovent::Killed;
+use corovent::remote;
+use corovent::sleep;
+use corovent::spawn;
+use corovent::thread::park;
+use corovent::thread::park_timeout;
+use corovent::yield_now;
+
+use crate::support::child;
+use crate::support::mappings;
+use crate::support::open_fds;
+use crate::support::run;
+
+/// Runs a thread to its end, while this thread's coroutines go on.
+fn on_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = os::spawn(f);
+    while !thread.is_finished() {
+        sleep(Duration::from_micros(100));
+    }
+    thread.join().unwrap()
+}
+
+#[test]
+fn a_handle_joined_on_another_thread_gives_the_result() {
+    run(|| {
+        // That thread has no hub: it is stopped until the result is there.
+        let task = spawn(|| {
+            sleep(Duration::from_millis(5));
+            "from the first thread".to_owned()
+        });
+        assert_eq!(on_thread(move || task.join().unwrap()), "from the first thread");
+
+        // This one has a hub, and joins in a coroutine.
+        let task = spawn(|| {
+            sleep(Duration::from_millis(5));
+            7
+        });
+        assert_eq!(on_thread(move || spawn(move || task.join().unwrap()).join().unwrap()), 7);
+
+        // One that has ended already.
+        let task = spawn(|| 8);
+        yield_now();
+        assert_eq!(on_thread(move || task.join().unwrap()), 8);
+    });
+}
+
+#[test]
+fn a_join_on_another_thread_can_time_out() {
+    run(|| {
+        let task = spawn(park);
+        let unpark = task.thread().clone();
+        let task = on_thread(move || task.join_timeout(Duration::from_millis(3)).unwrap_err());
+        let task = on_thread(move || {
+            spawn(|| ()).join().unwrap();
+            task.join_timeout(Duration::from_millis(3)).unwrap_err()
+        });
+        unpark.unpark();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_kill_from_another_thread_is_a_message_to_the_hub() {
+    run(|| {
+        let home = os::current().id();
+        let dropped_at = Rc::new(Cell::new(None));
+        let task = spawn({
+            let dropped_at = Rc::clone(&dropped_at);
+            move || {
+                let _guard = crate::support::on_drop(move || {
+                    dropped_at.set(Some(os::current().id()));
+                });
+                park();
+            }
+        });
+        yield_now();
+        let task = on_thread(move || {
+            assert!(task.kill());
+            task
+        });
+        assert!(task.join().unwrap_err().is::<Killed>());
+        assert_eq!(dropped_at.get(), Some(home));
+    });
+}
+
+#[test]
+fn kill_timeout_works_from_another_thread() {
+    run(|| {
+        let task = spawn(park);
+        yield_now();
+        let (ended, task) = on_thread(move || (task.kill_timeout(Duration::from_secs(60)), task));
+        assert!(ended);
+        assert!(!task.kill());
+        let stubborn = spawn(|| while std::panic::catch_unwind(park).is_err() {});
+        yield_now();
+        let thread = stubborn.thread().clone();
+        let ended = on_thread(move || {
+            let ended = stubborn.kill_timeout(Duration::from_secs(60));
+            (ended, stubborn)
+        });
+        assert!(!ended.0);
+        thread.unpark();
+        ended.1.join().unwrap();
+    });
+}
+
+#[test]
+fn a_handle_dropped_on_another_thread_detaches() {
+    run(|| {
+        let ended = Arc::new(AtomicU64::new(0));
+        let task = spawn({
+            let ended = Arc::clone(&ended);
+            move || {
+                park_timeout(Duration::from_millis(5));
+                ended.store(1, Ordering::SeqCst);
+            }
+        });
+        on_thread(move || drop(task));
+        while ended.load(Ordering::SeqCst) == 0 {
+            yield_now();
+        }
+        yield_now();
+    });
+}
+
+#[test]
+fn unpark_wakes_from_any_thread() {
+    run(|| {
+        let rounds = 200;
+        let (root, turns) = (corovent::current(), Arc::new(AtomicU64::new(0)));
+        let task = spawn({
+            let turns = Arc::clone(&turns);
+            move || {
+                for turn in 0..rounds {
+                    while turns.load(Ordering::SeqCst) <= turn {
+                        park();
+                    }
+                }
+                root.unpark();
+            }
+        });
+        let parked = task.thread().clone();
+        let thread = os::spawn(move || {
+            for _ in 0..rounds {
+                turns.fetch_add(1, Ordering::SeqCst);
+                parked.unpark();
+            }
+        });
+        park();
+        task.join().unwrap();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_thread_without_a_hub_parks_and_is_unparked() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = os::spawn(move || {
+        sender.send(corovent::current()).unwrap();
+        park();
+        let fds = open_fds();
+        assert_eq!(corovent::debug::dump().tasks().count(), 0, "no hub was made");
+        fds
+    });
+    receiver.recv().unwrap().unpark();
+    thread.join().unwrap();
+}
+
+/// The handle and the token of a thread are one, whether it has a hub or gets one later.
+#[test]
+fn a_threads_handle_stays_when_a_hub_comes() {
+    os::spawn(|| {
+        let before = corovent::current();
+        before.unpark();
+        spawn(|| ()).join().unwrap();
+        assert_eq!(corovent::current().id(), before.id());
+        park();
+        let named = os::Builder::new().name("named".to_owned());
+        named
+            .spawn(|| assert_eq!(corovent::current().name(), Some("named")))
+            .unwrap()
+            .join()
+            .unwrap();
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn remote_handles_spawn_on_their_hub() {
+    run(|| {
+        let home = os::current().id();
+        let hub = remote();
+        let answer = on_thread(move || {
+            let task = hub.spawn(|| (os::current().id(), corovent::is_coroutine())).unwrap();
+            task.join().unwrap()
+        });
+        assert_eq!(answer, (home, true));
+    });
+}
+
+#[test]
+fn a_remote_spawn_killed_before_the_hub_saw_it_never_runs() {
+    run(|| {
+        let hub = remote();
+        let task = on_thread(move || {
+            let task = hub.spawn(|| unreachable!("killed before it ran")).unwrap();
+            assert!(task.kill());
+            task
+        });
+        let result: os::Result<()> = task.join();
+        assert!(result.unwrap_err().is::<Killed>());
+    });
+}
+
+/// gevent's "cross-thread post": none is lost, from eight threads at once.
+#[test]
+fn spawns_from_eight_threads_all_arrive() {
+    const EACH: u64 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+
+    run(|| {
+        let sum = Rc::new(Cell::new(0u64));
+        thread_local!(static SUM: Cell<u64> = const { Cell::new(0) });
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let hub = remote();
+                os::spawn(move || {
+                    for n in 0..EACH {
+                        hub.spawn(move || SUM.set(SUM.get() + n)).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let expected = 8 * (EACH * (EACH - 1) / 2);
+        while SUM.get() != expected {
+            sleep(Duration::from_millis(1));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        sum.set(SUM.get());
+        yield_now();
+        assert_eq!(sum.get(), expected);
+    });
+}
+
+/// Wakes race with timeouts on the waiter's side: each is used or comes too late, and none
+/// hits another wait.
+#[test]
+fn wakes_from_threads_race_with_timeouts() {
+    run(|| {
+        let task = spawn(|| {
+            for _ in 0..500 {
+                park_timeout(Duration::from_micros(30));
+            }
+        });
+        let parked = task.thread().clone();
+        let stop = Arc::new(AtomicU64::new(0));
+        let thread = os::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                while stop.load(Ordering::Relaxed) == 0 {
+                    parked.unpark();
+                    os::yield_now();
+                }
+            }
+        });
+        task.join().unwrap();
+        stop.store(1, Ordering::Relaxed);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn joiners_of_a_thread_that_ends_are_told() {
+    run(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let go_on = Arc::new(Barrier::new(2));
+        let thread = os::spawn({
+            let go_on = Arc::clone(&go_on);
+            move || {
+                let parked = spawn(|| {
+                    park();
+                    1
+                });
+                let new = spawn(|| 2);
+                yield_now();
+                let never_ran = spawn(|| 3);
+                drop(new);
+                sender.send((parked, never_ran)).unwrap();
+                go_on.wait();
+            }
+        });
+        let (parked, never_ran): (JoinHandle<i32>, JoinHandle<i32>) = receiver.recv().unwrap();
+        // One waits already, in a coroutine; the other asks when all is over.
+        let joiner = spawn(move || parked.join());
+        yield_now();
+        go_on.wait();
+        assert!(joiner.join().unwrap().unwrap_err().is::<Abandoned>());
+        thread.join().unwrap();
+        assert!(never_ran.is_finished());
+        assert!(!never_ran.kill());
+        assert!(never_ran.join().unwrap_err().is::<Abandoned>());
+    });
+}
+
+#[test]
+fn a_remote_handle_outlives_its_hub() {
+    let hub = os::spawn(|| {
+        spawn(|| ()).join().unwrap();
+        remote()
+    })
+    .join()
+    .unwrap();
+    let value = Arc::new(());
+    let held = Arc::clone(&value);
+    let error = hub.spawn(move || drop(held)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotConnected);
+    assert_eq!(Arc::strong_count(&value), 1, "the closure was dropped");
+    drop(hub.clone());
+}
+
+/// What is parked when its thread ends is left as it is: no destructor runs.
+#[test]
+fn a_thread_that_ends_runs_no_destructor_of_its_coroutines() {
+    let count = Arc::new(AtomicU64::new(0));
+    os::spawn({
+        let count = Arc::clone(&count);
+        move || {
+            for _ in 0..10 {
+                let count = Arc::clone(&count);
+                spawn(move || {
+                    let _guard = crate::support::on_drop(move || {
+                        count.fetch_add(1, Ordering::SeqCst);
+                    });
+                    park();
+                });
+            }
+            yield_now();
+            let never_ran = Arc::clone(&count);
+            spawn(move || drop(never_ran));
+        }
+    })
+    .join()
+    .unwrap();
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    assert_eq!(Arc::strong_count(&count), 1 + 10 + 1, "they still hold it");
+}
+
+/// A thousand threads with a hub each, some with coroutines that never end.
+#[test]
+fn threads_with_hubs_leave_no_descriptor_and_no_mapping() {
+    let output = child("threads::child_makes_a_thousand_hubs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_makes_a_thousand_hubs() {
+    let hub_thread = || {
+        os::spawn(|| {
+            let tasks: Vec<_> = (0..10).map(|n| spawn(move || n)).collect();
+            assert_eq!(tasks.into_iter().map(|task| task.join().unwrap()).sum::<i32>(), 45);
+            sleep(Duration::from_micros(10));
+            let listener = corovent::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let client = corovent::net::TcpStream::connect(listener.local_addr().unwrap());
+            let _ = (listener.accept().unwrap(), client.unwrap());
+        })
+        .join()
+        .unwrap();
+    };
+    (0..20).for_each(|_| hub_thread());
+    let (fds, maps) = (open_fds(), mappings());
+    (0..1000).for_each(|_| hub_thread());
+    assert_eq!(open_fds(), fds);
+    assert!(mappings() <= maps + 2, "{} mappings, {maps} before", mappings());
+    // With coroutines left parked the descriptors go too; their slabs stay.
+    for _ in 0..20 {
+        os::spawn(|| {
+            drop(spawn(park));
+            yield_now();
+        })
+        .join()
+        .unwrap();
+    }
+    assert_eq!(open_fds(), fds);
+}
+
+/// A thread-local's destructor that waits, while a coroutine that parked before could be
+/// woken: it may hold a reference into a thread-local that is gone, so it is not resumed.
+#[test]
+fn a_wait_in_a_thread_locals_destructor_resumes_nobody() {
+    let output = child("threads::child_waits_in_a_thread_locals_destructor");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("the destructor has slept").count(), 3, "{text}");
+    assert!(!text.contains("was resumed"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_waits_in_a_thread_locals_destructor() {
+    struct Waits(Cell<bool>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            sleep(Duration::from_millis(20));
+            assert!(corovent::Builder::new().spawn(|| ()).is_err(), "no coroutine starts");
+            eprintln!("the destructor has slept");
+        }
+    }
+    thread_local! {
+        static EARLY: Waits = const { Waits(Cell::new(false)) };
+        static LATE: Waits = const { Waits(Cell::new(false)) };
+        static IN_COROUTINE: Waits = const { Waits(Cell::new(false)) };
+    }
+
+    os::spawn(|| {
+        EARLY.with(|early| early.0.set(true));
+        spawn(|| {
+            IN_COROUTINE.with(|local| {
+                sleep(Duration::from_millis(1));
+                local.0.set(true);
+                eprintln!("a coroutine was resumed in the middle of the thread's end");
+            });
+        });
+        yield_now();
+        LATE.with(|late| late.0.set(true));
+    })
+    .join()
+    .unwrap();
+}
+
+/// `process::exit` in a coroutine runs the thread-locals' destructors on its own stack,
+/// which must not be unmapped by them.
+#[test]
+fn a_coroutine_may_exit_the_process() {
+    for test in ["threads::child_exits_in_a_coroutine", "threads::child_exits_on_the_root"] {
+        let output = child(test);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{test}: {:?} {text}", output.status);
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_exits_in_a_coroutine() {
+    drop(spawn(park));
+    let exiting = spawn(|| std::process::exit(7));
+    let _ = exiting.join();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_exits_on_the_root() {
+    drop(spawn(park));
+    yield_now();
+    std::process::exit(7);
+}
+
+#[test]
+fn a_wait_on_a_hub_that_has_ended_is_refused() {
+    // A waiter whose thread has ended is passed over: see the unit tests of the queue.
+    let parked = os::spawn(|| {
+        let task = spawn(park);
+        yield_now();
+        let thread = task.thread().clone();
+        drop(task);
+        thread
+    })
+    .join()
+    .unwrap();
+    // Nobody is there any more; nothing happens, and nothing breaks.
+    parked.unpark();
+    parked.unpark();
+}
