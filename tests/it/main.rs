@@ -6,6 +6,7 @@
 mod support;
 
 mod deadlocks;
+mod descriptors;
 mod fairness;
 mod joining;
 mod killing;
@@ -16,5 +17,6 @@ mod scopes;
 mod shields;
 mod sleeping;
 mod stacks;
+mod tcp;
 mod threads;
 mod timeouts;

@@ -175,11 +175,11 @@ impl Owner {
         }
         let own: *const Record<Shared> = own.map_or(ptr::null(), |hub| ptr::from_ref(hub.shared()));
         if ptr::eq(marked, several()) {
-            shared::for_each(|hub| hub.unregister(fd));
+            shared::for_each(|hub| hub.unregister(fd, self.id));
         } else if !ptr::eq(marked, own) {
             // SAFETY: the mark is null or the address of a record, and these are never freed.
             if let Some(hub) = unsafe { marked.as_ref() } {
-                hub.unregister(fd);
+                hub.unregister(fd, self.id);
             }
         }
     }

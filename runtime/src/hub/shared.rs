@@ -61,6 +61,8 @@ pub(crate) enum Message {
     Kill { slot: u32, id: u64 },
     /// A new task.
     Spawn(NewTask),
+    /// A descriptor was closed elsewhere, and is out of the epoll instance.
+    Forget { fd: RawFd, id: u64 },
     /// Print the table of tasks.
     Dump,
     /// Nothing but a reason to look whether anything can still happen.
@@ -169,12 +171,15 @@ impl Shared {
         self.asleep.store(false, Ordering::Relaxed);
     }
 
-    /// Removes an fd from the hub's epoll instance, from any thread.
-    pub(crate) fn unregister(&self, fd: RawFd) {
+    /// Removes an fd from the hub's epoll instance, from any thread, and lets the hub know.
+    pub(crate) fn unregister(&self, fd: RawFd, id: u64) {
+        let first_ticket = self.first_ticket();
         let kernel = self.kernel.lock();
-        if let Some(kernel) = *kernel {
-            // ENOENT: it was registered there once and is no longer.
-            let _ = epoll::delete(kernel.epoll, fd);
+        // ENOENT: it was never registered there, or with a hub that had the record before.
+        let deleted = kernel.is_some_and(|kernel| epoll::delete(kernel.epoll, fd).is_ok());
+        drop(kernel);
+        if deleted {
+            self.post(first_ticket, Message::Forget { fd, id });
         }
     }
 

@@ -301,9 +301,19 @@ impl Hub {
                     self.kill(slot, id);
                 }
                 Message::Spawn(new) => self.admit(new),
+                Message::Forget { fd, id } => self.forget(fd, id),
                 Message::Dump => self.print_table(),
                 Message::Look => {}
             }
+        }
+    }
+
+    /// Drops the entry of a descriptor that another thread has closed.
+    fn forget(&self, fd: RawFd, id: u64) {
+        let mut state = self.state();
+        if state.readiness.holds(fd, id) {
+            let left = state.readiness.remove(fd);
+            debug_assert!(left.is_empty(), "nobody waits for a socket that was dropped");
         }
     }
 

@@ -1,0 +1,437 @@
+//! Who owns a descriptor, where it is registered, and what conversions keep.
+
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread as os;
+use std::time::Duration;
+
+use corovent::debug;
+use corovent::net::TcpListener;
+use corovent::net::TcpStream;
+use corovent::sleep;
+use corovent::spawn;
+use corovent::timeout;
+use corovent::yield_now;
+
+use crate::support::child;
+use crate::support::open_fds;
+use crate::support::run;
+use crate::tcp::pair;
+
+const SHORT: Duration = Duration::from_millis(3);
+
+fn is_nonblocking(fd: &impl AsRawFd) -> bool {
+    // SAFETY: F_GETFL takes no pointer.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    assert!(flags >= 0);
+    flags & libc::O_NONBLOCK != 0
+}
+
+/// Reads once in a coroutine, so that the socket is registered with this thread's hub.
+fn register(stream: &TcpStream) {
+    assert!(timeout(Duration::ZERO, || stream.wait_readable()).is_err());
+}
+
+#[test]
+fn streams_keep_the_kernels_blocking_mode() {
+    run(|| {
+        let (client, server) = pair();
+        assert!(!is_nonblocking(&client) && !is_nonblocking(&server));
+        register(&client);
+        assert!(!is_nonblocking(&client));
+        client.set_nonblocking(true).unwrap();
+        assert!(is_nonblocking(&client));
+        let std: std::net::TcpStream = client.into();
+        assert!(is_nonblocking(&std), "the user's own wish is kept");
+    });
+}
+
+#[test]
+fn a_listener_blocks_again_when_it_is_given_away() {
+    run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(is_nonblocking(&listener));
+        let std: std::net::TcpListener = listener.into();
+        assert!(!is_nonblocking(&std));
+        let back = TcpListener::from(std);
+        assert!(is_nonblocking(&back));
+        back.set_nonblocking(true).unwrap();
+        let std: std::net::TcpListener = back.into();
+        assert!(is_nonblocking(&std), "the user's own wish is kept");
+        let back = TcpListener::from(std);
+        assert_eq!(back.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+/// A clone that was given away made the open file block; accept(2) has no flag against it.
+#[test]
+fn a_listener_whose_clone_was_given_away_does_not_stop_the_thread() {
+    run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let std: std::net::TcpListener = listener.try_clone().unwrap().into();
+        assert!(timeout(SHORT, || listener.accept()).is_err(), "others can run");
+        let _client = TcpStream::connect(addr).unwrap();
+        listener.accept().unwrap();
+        let _client = TcpStream::connect(addr).unwrap();
+        std.accept().unwrap();
+    });
+}
+
+#[test]
+fn a_std_clone_of_a_converted_socket_still_blocks() {
+    run(|| {
+        let (client, server) = pair();
+        let std: std::net::TcpStream = client.into();
+        let clone = std.try_clone().unwrap();
+        let ours = TcpStream::from(std);
+        register(&ours);
+        // An OS thread reads the clone by std: it is stopped until there is data.
+        let reader = os::spawn(move || {
+            let mut byte = [0];
+            (&clone).read(&mut byte).map(|_| byte[0])
+        });
+        sleep(SHORT);
+        assert!(!reader.is_finished());
+        (&server).write_all(b"x").unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), b'x');
+    });
+}
+
+#[test]
+fn conversions_keep_the_timeouts() {
+    run(|| {
+        let (client, _server) = pair();
+        client.set_read_timeout(Some(SHORT)).unwrap();
+        let std: std::net::TcpStream = client.into();
+        assert!(std.read_timeout().unwrap().is_some());
+        assert_eq!((&std).read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let ours = TcpStream::from(std);
+        assert_eq!((&ours).read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let ours = TcpStream::from(OwnedFd::from(ours));
+        assert_eq!((&ours).read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn a_round_trip_through_a_descriptor_keeps_the_connection() {
+    run(|| {
+        let (client, mut server) = pair();
+        register(&client);
+        let registered = debug::counters().descriptors;
+        let fd = OwnedFd::from(client);
+        assert_eq!(debug::counters().descriptors, registered - 1, "given away: not registered");
+        let client = TcpStream::from(fd);
+        server.write_all(b"a").unwrap();
+        assert_eq!((&client).read(&mut [0; 8]).unwrap(), 1);
+        register(&client);
+        let raw = client.into_raw_fd();
+        // SAFETY: the number was just given away by its owner.
+        let mut client = unsafe { TcpStream::from_raw_fd(raw) };
+        server.write_all(b"b").unwrap();
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(client.as_fd().as_raw_fd(), raw);
+    });
+}
+
+/// Makes a connection whose one end has that number, which must be free.
+fn take_number(number: RawFd) -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    let wanted = [client.as_raw_fd(), peer.as_raw_fd(), listener.as_raw_fd()];
+    if wanted[0] == number {
+        return (client, peer);
+    }
+    if wanted[1] == number {
+        return (peer, client);
+    }
+    drop(listener);
+    // SAFETY: F_DUPFD_CLOEXEC gives the lowest free number from `number` on.
+    let copy = unsafe { libc::fcntl(client.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
+    assert_eq!(copy, number, "somebody else has the number");
+    // SAFETY: fcntl(2) returned it and nobody else owns it.
+    (unsafe { std::net::TcpStream::from_raw_fd(copy) }, peer)
+}
+
+/// Registered here, dropped there, the number used again and sent back. Other tests would
+/// take the numbers, so it is a process of its own.
+#[test]
+fn a_number_that_was_used_again_is_not_mistaken() {
+    let output = child("descriptors::child_reuses_numbers");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_reuses_numbers() {
+    run(|| {
+        let before = open_fds();
+        for round in 0..300u32 {
+            let (old, _old_peer) = pair();
+            register(&old);
+            let number = old.as_raw_fd();
+            match round % 3 {
+                // Dropped on another thread, one that has a hub or one that has not.
+                0 => os::spawn(move || drop(old)).join().unwrap(),
+                1 => {
+                    let dropper = os::spawn(move || {
+                        spawn(|| ()).join().unwrap();
+                        register(&old);
+                        drop(old);
+                    });
+                    dropper.join().unwrap();
+                }
+                _ => drop(old),
+            }
+            let (new, mut peer) = take_number(number);
+            let new = TcpStream::from(new);
+            let mut reader = spawn(move || {
+                let mut byte = [0];
+                (&new).read_exact(&mut byte).unwrap();
+                byte[0]
+            });
+            yield_now();
+            reader = reader.join_timeout(Duration::from_micros(10)).unwrap_err();
+            peer.write_all(&[round as u8]).unwrap();
+            assert_eq!(reader.join().unwrap(), round as u8);
+        }
+        assert_eq!(open_fds(), before + 2, "the epoll instance and the eventfd");
+    });
+}
+
+/// One socket object, used from two hubs at once.
+#[test]
+fn two_hubs_share_a_socket() {
+    run(|| {
+        let (client, mut server) = pair();
+        let client = Arc::new(client);
+        register(&client);
+        let reader = os::spawn({
+            let client = Arc::clone(&client);
+            move || {
+                let task = spawn(move || {
+                    let mut byte = [0];
+                    (&*client).read_exact(&mut byte).unwrap();
+                    byte[0]
+                });
+                task.join().unwrap()
+            }
+        });
+        // Both wait; whoever reads first, each byte is read once.
+        let own = spawn({
+            let client = Arc::clone(&client);
+            move || {
+                let mut byte = [0];
+                (&*client).read_exact(&mut byte).unwrap();
+                byte[0]
+            }
+        });
+        sleep(SHORT);
+        server.write_all(b"a").unwrap();
+        sleep(SHORT);
+        server.write_all(b"b").unwrap();
+        let mut got = vec![own.join().unwrap()];
+        while !reader.is_finished() {
+            yield_now();
+        }
+        got.push(reader.join().unwrap());
+        got.sort_unstable();
+        assert_eq!(got, b"ab");
+        // Dropped here, it leaves both hubs; the other has ended already.
+        drop(Arc::into_inner(client).unwrap());
+    });
+}
+
+#[test]
+fn a_clone_dropped_on_another_thread_leaves_the_original_alone() {
+    run(|| {
+        let (client, mut server) = pair();
+        let clone = client.try_clone().unwrap();
+        register(&client);
+        register(&clone);
+        os::spawn(move || drop(clone)).join().unwrap();
+        sleep(SHORT);
+        assert_eq!(debug::counters().descriptors, 1, "this hub has heard of it");
+        server.write_all(b"x").unwrap();
+        assert_eq!((&client).read(&mut [0; 8]).unwrap(), 1);
+    });
+}
+
+/// Safe code cannot close a socket that somebody waits on; unsafe code that does so through
+/// our types wakes the waiter first.
+#[test]
+fn a_descriptor_closed_under_a_waiter_is_an_error_and_no_cross_talk() {
+    let output = child("descriptors::child_closes_under_waiters");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_closes_under_waiters() {
+    fn close(fd: RawFd) {
+        // SAFETY: the test is about a descriptor that is closed behind its owner's back; the
+        // owner is forgotten.
+        drop(unsafe { TcpStream::from_raw_fd(fd) });
+    }
+
+    run(|| {
+        for direction in ["read", "write", "accept"] {
+            let (client, server) = pair();
+            let client = Rc::new(ManuallyDrop::new(client));
+            let listener = ManuallyDrop::new(TcpListener::bind("127.0.0.1:0").unwrap());
+            let fd = match direction {
+                "accept" => listener.as_raw_fd(),
+                _ => client.as_raw_fd(),
+            };
+            let waiter = spawn({
+                let client = Rc::clone(&client);
+                move || match direction {
+                    "read" => (&**client).read(&mut [0; 8]).map(drop),
+                    "write" => (&**client).write_all(&vec![0; 64 << 20]),
+                    _ => listener.accept().map(drop),
+                }
+            });
+            yield_now();
+            close(fd);
+            // The number is used again before the waiter runs.
+            let (reused, _peer) = take_number(fd);
+            (&_peer).write_all(b"not for the waiter").unwrap();
+            let error = waiter.join().unwrap().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF), "{direction}");
+            let mut text = [0; 18];
+            (&reused).read_exact(&mut text).unwrap();
+            if direction == "accept" {
+                drop(Rc::into_inner(client).map(ManuallyDrop::into_inner));
+            }
+            drop(server);
+        }
+    });
+}
+
+/// Urgent data makes the kernel return short with more behind it, and no further edge.
+#[test]
+fn data_behind_an_urgent_byte_is_not_stuck() {
+    run(|| {
+        let (client, mut server) = pair();
+        let reader = spawn(move || {
+            let mut got = Vec::new();
+            let mut buffer = [0; 4096];
+            while !got.ends_with(b"end") {
+                let count = (&client).read(&mut buffer).unwrap();
+                assert!(count > 0);
+                got.extend_from_slice(&buffer[..count]);
+            }
+            got
+        });
+        yield_now();
+        server.write_all(b"before").unwrap();
+        // SAFETY: the buffer is readable for its one byte.
+        let sent =
+            unsafe { libc::send(server.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) };
+        assert_eq!(sent, 1);
+        server.write_all(b"behind, end").unwrap();
+        // The urgent byte itself is not part of the stream.
+        assert_eq!(reader.join().unwrap(), b"beforebehind, end");
+    });
+}
+
+/// The hub's epoll instance is closed by other code: a clear end, and no busy loop.
+#[test]
+fn a_closed_epoll_instance_is_reported() {
+    let output = child("descriptors::child_closes_the_epoll_instance");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains("the hub's epoll instance is unusable"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_closes_the_epoll_instance() {
+    let (client, _server) = pair();
+    register(&client);
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let entry = entry.unwrap();
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        if target.to_string_lossy().contains("eventpoll") {
+            let fd: RawFd = entry.file_name().to_str().unwrap().parse().unwrap();
+            // SAFETY: the test is about a descriptor that is closed behind its owner's back.
+            unsafe { libc::close(fd) };
+        }
+    }
+    let _ = (&client).read(&mut [0; 8]);
+}
+
+/// Every call that waits, when a kill or a timeout ends it, leaves no waiter behind.
+#[test]
+fn interrupted_calls_leave_no_waiter() {
+    run(|| {
+        let (client, _server) = pair();
+        let client = Rc::new(client);
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        for round in 0..20 {
+            let tasks: Vec<_> = (0..6)
+                .map(|n| {
+                    let (client, listener) = (Rc::clone(&client), Rc::clone(&listener));
+                    spawn(move || match n % 3 {
+                        0 => (&*client).read(&mut [0; 8]).map(drop),
+                        1 => client.wait_readable(),
+                        _ => listener.accept().map(drop),
+                    })
+                })
+                .collect();
+            yield_now();
+            assert_eq!(debug::counters().waiting, 6);
+            for task in &tasks {
+                if round % 2 == 0 {
+                    task.kill();
+                }
+            }
+            if round % 2 == 1 {
+                tasks.iter().rev().for_each(|task| assert!(task.kill()));
+            }
+            assert!(tasks.into_iter().all(|task| task.join().is_err()));
+            assert_eq!(debug::counters().waiting, 0);
+        }
+    });
+}
+
+#[test]
+fn a_foreign_descriptor_is_watched_for_one_wait_only() {
+    use corovent::fd::Direction;
+    use corovent::fd::wait_foreign;
+    use corovent::time::Deadline;
+
+    run(|| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let late = wait_foreign(reader.as_fd(), Direction::Read, Deadline::after(SHORT));
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(debug::counters(), debug::Counters::default());
+        let waiter = spawn(move || {
+            wait_foreign(reader.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+            let mut byte = [0];
+            (&reader).read_exact(&mut byte).unwrap();
+            byte[0]
+        });
+        yield_now();
+        writer.write_all(b"p").unwrap();
+        assert_eq!(waiter.join().unwrap(), b'p');
+        // A file is always ready; one of our own sockets can be asked for as well.
+        let file = std::fs::File::open("/proc/self/maps").unwrap();
+        wait_foreign(file.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+        let (client, mut server) = pair();
+        register(&client);
+        server.write_all(b"x").unwrap();
+        wait_foreign(client.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+    });
+}
