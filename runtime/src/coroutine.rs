@@ -67,7 +67,6 @@ struct Record {
     /// By which the coroutine's own code gets out; set when it first runs.
     yielder: Cell<*const Yielder<(), ()>>,
     occupant: Occupant,
-    stack: Stack,
 }
 
 /// The part of a stack below the record, as corosensei sees it.
@@ -111,8 +110,8 @@ impl Coroutine {
             unsafe { (*yielder_cell).set(yielder) };
             body();
         });
-        let occupant = Occupant::new(stack.guard_low(), stack.bottom(), stack.top(), id, name);
-        let new = Record { occupant, switch, yielder: Cell::new(ptr::null()), stack };
+        let occupant = Occupant { stack, id, name };
+        let new = Record { switch, yielder: Cell::new(ptr::null()), occupant };
         // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
         // lies there: the switch put its own data below its base.
         unsafe { record.write(new) };
@@ -139,7 +138,7 @@ impl Coroutine {
                 // SAFETY: the coroutine has ended just now, and nobody uses it again.
                 let record = unsafe { record.read() };
                 record.switch.into_stack();
-                Some(record.stack)
+                Some(record.occupant.stack)
             }
         }
     }
@@ -197,7 +196,7 @@ impl Coroutine {
     /// The coroutine must not have ended.
     pub(crate) unsafe fn span(self) -> StackSpan {
         // SAFETY: the caller vouches that the record is there.
-        unsafe { (*self.record.as_ptr()).stack.span() }
+        unsafe { (*self.record.as_ptr()).occupant.stack.span() }
     }
 
     /// Asks the processor to fetch what a resume reads first.

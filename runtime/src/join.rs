@@ -188,8 +188,13 @@ impl<T> JoinHandle<T> {
     /// wants the caller, who throws.
     #[inline]
     fn wait_until(&self, deadline: Deadline) -> Option<&'static Hub> {
-        while !self.is_finished() {
-            match self.wait_once(deadline) {
+        let head = self.side.head();
+        while !head.is_done() {
+            let outcome = match hub::current() {
+                Some(hub) if head.is_of(hub) => self.wait_at_home(hub, deadline),
+                _ => self.wait_elsewhere(deadline),
+            };
+            match outcome {
                 Outcome::Woken => {}
                 Outcome::TimedOut => return None,
                 Outcome::Interrupted => return hub::current(),
@@ -198,22 +203,24 @@ impl<T> JoinHandle<T> {
         None
     }
 
-    fn wait_once(&self, deadline: Deadline) -> Outcome {
+    fn wait_at_home(&self, hub: &Hub, deadline: Deadline) -> Outcome {
+        let head = self.side.head();
+        assert!(head.slot() != Some(hub.slot()), "a coroutine cannot join itself");
+        head.start_joining_at_home(hub.slot());
+        let outcome = hub.block(deadline, Reason::Join(head.id), Mode::Plain);
+        head.stop_joining_at_home();
+        outcome
+    }
+
+    fn wait_elsewhere(&self, deadline: Deadline) -> Outcome {
         let head = self.side.head();
         let place = Place::current();
-        let at_home = match place {
-            Place::Task(hub) => head.is_of(hub),
-            Place::Thread(_) => false,
-        };
-        if at_home && let Place::Task(hub) = place {
-            assert!(head.slot() != Some(hub.slot()), "a coroutine cannot join itself");
-        }
         // SAFETY: the methods that come here use the handle up, so it is not shared.
-        if !unsafe { head.start_joining(place.wake_ref(), at_home) } {
+        if !unsafe { head.start_joining(place.wake_ref()) } {
             return Outcome::Woken;
         }
         let outcome = place.block(deadline, Reason::Join(head.id), Mode::Plain);
-        head.stop_joining(at_home);
+        head.stop_joining();
         outcome
     }
 }

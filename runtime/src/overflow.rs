@@ -19,6 +19,7 @@ use std::ptr;
 
 use once_cell::race::OnceBox;
 
+use crate::stack::Stack;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::sigaction;
@@ -26,30 +27,12 @@ use crate::sys::sigaction::Action;
 use crate::sys::sigaction::AlternateStack;
 
 /// Whose stack it is, readable inside a signal handler.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[derive(Debug)]
 pub(crate) struct Occupant {
-    guard_low: usize,
-    bottom: usize,
-    top: usize,
-    id: u64,
-    /// Empty for none.
+    pub(crate) stack: Stack,
+    pub(crate) id: u64,
+    /// Empty for none; readable until the coroutine has ended.
     pub(crate) name: *const str,
-}
-
-impl Occupant {
-    /// Describes a coroutine. An empty `name` is none; it stays readable until the
-    /// coroutine has ended.
-    #[inline]
-    pub(crate) fn new(
-        guard_low: usize,
-        bottom: usize,
-        top: usize,
-        id: u64,
-        name: *const str,
-    ) -> Occupant {
-        Occupant { guard_low, bottom, top, id, name }
-    }
 }
 
 /// The thread's part of the report: while it lives, overflows on the thread are told.
@@ -120,9 +103,9 @@ extern "C" fn on_fault(
     let address = unsafe { sigaction::fault_address(info) };
     if is_fault
         && let Some(occupant) = current_occupant()
-        && (occupant.guard_low..occupant.bottom).contains(&address)
+        && occupant.stack.guards(address)
     {
-        report(&occupant);
+        report(occupant);
         process::abort();
     }
     let Some(before) = BEFORE.get() else { process::abort() };
@@ -131,19 +114,16 @@ extern "C" fn on_fault(
     unsafe { before[index].forward(signal, info, context) };
 }
 
-fn current_occupant() -> Option<Occupant> {
+fn current_occupant() -> Option<&'static Occupant> {
     let cell = OCCUPANT.get();
     if cell.is_null() {
         return None;
     }
     // SAFETY: the hub keeps the cell alive while the thread-local points to it.
     let occupant = unsafe { (*cell).get() };
-    if occupant.is_null() {
-        return None;
-    }
-    // SAFETY: what the cell holds is the record of the coroutine that runs, at the top of
-    // its stack, which the overflow at the bottom has not touched.
-    Some(unsafe { *occupant })
+    // SAFETY: what the cell holds is null, or in the record of the coroutine that runs, at
+    // the top of its stack, which the overflow at the bottom has not touched.
+    unsafe { occupant.as_ref() }
 }
 
 /// Writes the two lines of the report.
@@ -162,7 +142,7 @@ fn report(occupant: &Occupant) {
     line.text(" (#");
     line.number(occupant.id);
     line.text(") has overflowed its stack of ");
-    line.number(((occupant.top - occupant.bottom) / 1024) as u64);
+    line.number((occupant.stack.usable_bytes() / 1024) as u64);
     line.text(" KiB\nfatal: raise it by Builder::stack_size, or for all by ");
     line.text("COROVENT_STACK_SIZE (in bytes)\n");
     sigaction::write_stderr(&line.bytes[..line.len]);

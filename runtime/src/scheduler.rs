@@ -12,14 +12,17 @@
 //!
 //! **Invariant:** a task is in the ready queue exactly if its state is `Ready`.
 
-use slab::Slab;
-
 use crate::order::Order;
 
 /// The tasks of one hub.
 #[derive(Debug)]
 pub(crate) struct Scheduler<T> {
-    tasks: Slab<Entry<T>>,
+    /// A slot keeps its entry when its task has ended: the next one is written in its place.
+    entries: Vec<Entry<T>>,
+    /// The slot that is used next; `NO_SLOT` if all are in use.
+    vacant: u32,
+    /// How many are in use.
+    len: usize,
     /// The ends of the ready queue; valid if `ready` is not zero.
     first: u32,
     last: u32,
@@ -36,14 +39,17 @@ pub(crate) struct Scheduler<T> {
 pub(crate) struct Entry<T> {
     /// Names the wait that the task is in, or enters next.
     ticket: u64,
-    /// The one behind it in the queue; valid if it is ready and not the last.
+    /// The one behind it in the queue, if it is ready and not the last; the next vacant slot,
+    /// if this one is vacant.
     next: u32,
     state: State,
     /// How its last wait ended; valid if it is ready or runs.
     outcome: Outcome,
-    /// What the hub keeps of it.
-    task: T,
+    /// What the hub keeps of it; `None` if the slot is vacant.
+    task: Option<T>,
 }
+
+const NO_SLOT: u32 = u32::MAX;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +84,9 @@ impl<T> Scheduler<T> {
     /// Makes an empty table. Its tickets are numbered from `first_ticket`.
     pub(crate) fn new(order: Order, first_ticket: u64) -> Scheduler<T> {
         Scheduler {
-            tasks: Slab::new(),
+            entries: Vec::new(),
+            vacant: NO_SLOT,
+            len: 0,
             first: 0,
             last: 0,
             ready: 0,
@@ -102,15 +110,38 @@ impl<T> Scheduler<T> {
 
     #[inline]
     fn insert(&mut self, task: T, state: State) -> u32 {
-        let ticket = self.next_ticket;
+        if self.vacant == NO_SLOT {
+            self.add_entry();
+        }
+        let slot = self.vacant;
+        let entry = &mut self.entries[slot as usize];
+        self.vacant = entry.next;
+        self.len += 1;
+        entry.ticket = self.next_ticket;
         self.next_ticket += 1;
-        let entry = Entry { task, outcome: Outcome::Woken, state, next: 0, ticket };
-        u32::try_from(self.tasks.insert(entry)).expect("fewer than 2^32 tasks")
+        entry.state = state;
+        entry.outcome = Outcome::Woken;
+        entry.task = Some(task);
+        slot
+    }
+
+    #[cold]
+    fn add_entry(&mut self) {
+        let slot = u32::try_from(self.entries.len()).expect("fewer than 2^32 tasks");
+        assert!(slot < NO_SLOT);
+        self.entries.push(Entry {
+            ticket: 0,
+            next: self.vacant,
+            state: State::Running,
+            outcome: Outcome::Woken,
+            task: None,
+        });
+        self.vacant = slot;
     }
 
     /// How many tasks there are.
     pub(crate) fn len(&self) -> usize {
-        self.tasks.len()
+        self.len
     }
 
     /// Whether a task could run.
@@ -122,29 +153,31 @@ impl<T> Scheduler<T> {
     /// The task in a slot.
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> Option<&T> {
-        self.tasks.get(slot as usize).map(|entry| &entry.task)
+        self.entries.get(slot as usize)?.task.as_ref()
     }
 
     /// The task in a slot.
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.tasks.get_mut(slot as usize).map(|entry| &mut entry.task)
+        self.entries.get_mut(slot as usize)?.task.as_mut()
     }
 
     /// Where the task in a slot stands.
     pub(crate) fn state(&self, slot: u32) -> Option<State> {
-        self.tasks.get(slot as usize).map(|entry| entry.state)
+        let entry = self.entries.get(slot as usize)?;
+        entry.task.as_ref().map(|_| entry.state)
     }
 
     /// All tasks with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, State, &T)> {
-        self.tasks.iter().map(|(slot, entry)| (slot as u32, entry.state, &entry.task))
+        let slots = self.entries.iter().zip(0..);
+        slots.filter_map(|(entry, slot)| Some((slot, entry.state, entry.task.as_ref()?)))
     }
 
     /// The name of the wait that a task is in, or enters next.
     #[inline]
     pub(crate) fn ticket(&self, slot: u32) -> Ticket {
-        Ticket { slot, number: self.tasks[slot as usize].ticket }
+        Ticket { slot, number: self.entries[slot as usize].ticket }
     }
 
     /// Takes the next task from the queue and makes it the running one.
@@ -157,12 +190,13 @@ impl<T> Scheduler<T> {
             self.choose();
         }
         let slot = self.first;
-        let entry = &mut self.tasks[slot as usize];
+        let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Ready);
         self.first = entry.next;
         self.ready -= 1;
         entry.state = State::Running;
-        Some((slot, entry.outcome, &mut entry.task))
+        let task = entry.task.as_mut().expect("a ready slot has a task");
+        Some((slot, entry.outcome, task))
     }
 
     /// The task that would be taken next, for a look ahead.
@@ -181,9 +215,9 @@ impl<T> Scheduler<T> {
         slot: u32,
         check: impl FnOnce(&mut T) -> bool,
     ) -> Option<Ticket> {
-        let entry = &mut self.tasks[slot as usize];
+        let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Running);
-        if !check(&mut entry.task) {
+        if !check(entry.task.as_mut().expect("the running slot has a task")) {
             return None;
         }
         entry.state = State::Blocked;
@@ -193,9 +227,9 @@ impl<T> Scheduler<T> {
     /// Puts the running task at the end of the ready queue, if `check` agrees.
     #[inline]
     pub(crate) fn requeue_if(&mut self, slot: u32, check: impl FnOnce(&mut T) -> bool) -> bool {
-        let entry = &mut self.tasks[slot as usize];
+        let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Running);
-        if !check(&mut entry.task) {
+        if !check(entry.task.as_mut().expect("the running slot has a task")) {
             return false;
         }
         entry.state = State::Ready;
@@ -208,7 +242,7 @@ impl<T> Scheduler<T> {
     /// False if that wait is over already.
     #[inline]
     pub(crate) fn wake(&mut self, ticket: Ticket, outcome: Outcome) -> bool {
-        match self.tasks.get_mut(ticket.slot as usize) {
+        match self.entries.get_mut(ticket.slot as usize) {
             Some(entry) if entry.ticket == ticket.number && entry.state == State::Blocked => {
                 entry.ticket = self.next_ticket;
                 self.next_ticket += 1;
@@ -221,9 +255,23 @@ impl<T> Scheduler<T> {
         }
     }
 
+    /// Ends the wait of a task, whichever it is.
+    #[inline]
+    pub(crate) fn wake_slot(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get_mut(slot as usize)
+            && entry.state == State::Blocked
+        {
+            entry.ticket = self.next_ticket;
+            self.next_ticket += 1;
+            entry.state = State::Ready;
+            entry.outcome = Outcome::Woken;
+            self.append(slot);
+        }
+    }
+
     /// Voids the ticket of a wait that the task did not enter.
     pub(crate) fn void_ticket(&mut self, slot: u32) {
-        self.tasks[slot as usize].ticket = self.next_ticket;
+        self.entries[slot as usize].ticket = self.next_ticket;
         self.next_ticket += 1;
     }
 
@@ -232,26 +280,33 @@ impl<T> Scheduler<T> {
         self.next_ticket
     }
 
-    /// Removes a task that is not in the queue.
+    /// Drops a task that is not in the queue.
     #[inline]
-    pub(crate) fn remove(&mut self, slot: u32) -> T {
-        let entry = self.tasks.remove(slot as usize);
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
         debug_assert_ne!(entry.state, State::Ready);
-        entry.task
+        // Not `Blocked`, so that no late wake takes it for a task.
+        entry.state = State::Running;
+        entry.task = None;
+        entry.next = self.vacant;
+        self.vacant = slot;
+        self.len -= 1;
     }
 
-    /// Removes a task wherever it stands; for those that are given up.
-    pub(crate) fn evict(&mut self, slot: u32) -> T {
-        if self.tasks[slot as usize].state == State::Ready {
+    /// Takes a task out, wherever it stands; for those that are given up.
+    pub(crate) fn evict(&mut self, slot: u32) -> Option<T> {
+        if self.state(slot)? == State::Ready {
             let position = self.position(slot);
             if position != 0 {
                 self.bring_forward(position);
             }
-            self.first = self.tasks[slot as usize].next;
+            self.first = self.entries[slot as usize].next;
             self.ready -= 1;
-            self.tasks[slot as usize].state = State::Blocked;
+            self.entries[slot as usize].state = State::Blocked;
         }
-        self.remove(slot)
+        let task = self.entries[slot as usize].task.take();
+        self.remove(slot);
+        task
     }
 
     /// The order in which this hub chooses.
@@ -264,7 +319,7 @@ impl<T> Scheduler<T> {
         if self.ready == 0 {
             self.first = slot;
         } else {
-            self.tasks[self.last as usize].next = slot;
+            self.entries[self.last as usize].next = slot;
         }
         self.last = slot;
         self.ready += 1;
@@ -275,7 +330,7 @@ impl<T> Scheduler<T> {
         let mut at = self.first;
         let mut position = 0;
         while at != slot {
-            at = self.tasks[at as usize].next;
+            at = self.entries[at as usize].next;
             position += 1;
         }
         position
@@ -295,14 +350,14 @@ impl<T> Scheduler<T> {
     fn bring_forward(&mut self, position: usize) {
         let mut before = self.first;
         for _ in 1..position {
-            before = self.tasks[before as usize].next;
+            before = self.entries[before as usize].next;
         }
-        let chosen = self.tasks[before as usize].next;
-        self.tasks[before as usize].next = self.tasks[chosen as usize].next;
+        let chosen = self.entries[before as usize].next;
+        self.entries[before as usize].next = self.entries[chosen as usize].next;
         if self.last == chosen {
             self.last = before;
         }
-        self.tasks[chosen as usize].next = self.first;
+        self.entries[chosen as usize].next = self.first;
         self.first = chosen;
     }
 }
@@ -363,6 +418,7 @@ mod tests {
         scheduler.remove(slot);
         assert!(!scheduler.wake(ticket, Outcome::Woken));
         assert_eq!(scheduler.insert_ready("b"), slot, "the slot is used again");
+        assert_eq!(scheduler.len(), 1);
         scheduler.next().unwrap();
         assert!(scheduler.block_if(slot, |_| true).is_some());
         assert!(!scheduler.wake(ticket, Outcome::Woken));
@@ -382,7 +438,8 @@ mod tests {
     fn an_evicted_task_leaves_the_queue() {
         for evicted in 0..3 {
             let mut scheduler = scheduler(&["a", "b", "c"]);
-            let name = scheduler.evict(evicted);
+            let name = scheduler.evict(evicted).unwrap();
+            assert!(scheduler.evict(evicted).is_none());
             let left = [next(&mut scheduler), next(&mut scheduler), next(&mut scheduler)];
             let expected = ["a", "b", "c"].into_iter().filter(|other| *other != name);
             assert_eq!(

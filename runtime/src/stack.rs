@@ -88,32 +88,45 @@ impl SizeClass {
 /// slot from ever being used again.
 #[derive(Debug)]
 pub(crate) struct Stack {
+    place: Place,
+}
+
+/// Where a slot is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
     /// The highest address, where the stack begins.
     top: usize,
-    class: SizeClass,
     slab: u32,
-    slot: u32,
+    slot: u16,
+    class: SizeClass,
+    /// Whether `trim` has looked at it since it came back; only of free ones.
+    trimmed: bool,
 }
 
 impl Stack {
     /// The highest address: the first push goes below it.
     pub(crate) fn top(&self) -> usize {
-        self.top
+        self.place.top
     }
 
-    /// The lowest usable address; the guard is below.
-    pub(crate) fn bottom(&self) -> usize {
-        self.top - self.class.usable_bytes()
+    /// How many bytes a coroutine may use.
+    pub(crate) fn usable_bytes(&self) -> usize {
+        self.place.class.usable_bytes()
+    }
+
+    /// Whether an address lies in the guard.
+    pub(crate) fn guards(&self, address: usize) -> bool {
+        (self.guard_low()..self.place.top - self.usable_bytes()).contains(&address)
     }
 
     /// The lowest address of the guard.
     pub(crate) fn guard_low(&self) -> usize {
-        self.top - self.class.slot_bytes()
+        self.place.top - self.place.class.slot_bytes()
     }
 
     /// A number that differs between neighbours.
     pub(crate) fn number(&self) -> usize {
-        self.slot as usize
+        usize::from(self.place.slot)
     }
 }
 
@@ -142,11 +155,14 @@ enum Guard {
 struct ClassPool<W: Watch> {
     slabs: Vec<Slab<W>>,
     /// Slots that were used and came back, the hottest last.
-    free: Vec<FreeSlot>,
+    free: Vec<Place>,
     /// How many of `free`, from the front, have had their pages discarded.
     cold: usize,
     /// Stacks promised to coroutines, bound or not.
     reserved: usize,
+    /// How many may be promised without a further look: the slots there are, or those with
+    /// a guard where guards are made early.
+    ready: usize,
     /// Slots of all slabs.
     slots: usize,
     /// The slab that fresh slots come from; all before it are used up.
@@ -158,21 +174,11 @@ struct Slab<W: Watch> {
     /// mapping.
     tokens: Vec<W::Token>,
     mapping: Mapping,
-    slots: u32,
+    slots: u16,
     /// Slots from here on have never been used.
-    fresh: u32,
+    fresh: u16,
     /// Slots from here on have no guard yet.
-    unguarded: u32,
-    /// Stacks in use.
-    bound: u32,
-}
-
-#[derive(Clone, Copy)]
-struct FreeSlot {
-    slab: u32,
-    slot: u32,
-    /// Whether `trim` has looked at it since it came back.
-    trimmed: bool,
+    unguarded: u16,
 }
 
 /// Smaller stacks do not hold a panic with its backtrace (measured: 25 KiB).
@@ -201,8 +207,7 @@ impl<W: Watch> StackPool<W> {
     pub(crate) fn reserve(&mut self, class: SizeClass) -> io::Result<()> {
         let index = usize::from(class.0);
         if let Some(pool) = self.classes.get_mut(index)
-            && pool.reserved < pool.slots
-            && self.guard == Guard::Marker
+            && pool.reserved < pool.ready
         {
             pool.reserved += 1;
             return Ok(());
@@ -227,6 +232,9 @@ impl<W: Watch> StackPool<W> {
             // A protection can fail much later than its mapping: make it now.
             pool.protect_up_to(class, pool.reserved + 1)
                 .map_err(|error| explain("guard", class, pool.reserved, error))?;
+            pool.ready = pool.reserved + 1;
+        } else {
+            pool.ready = pool.slots;
         }
         pool.reserved += 1;
         Ok(())
@@ -247,17 +255,13 @@ impl<W: Watch> StackPool<W> {
     pub(crate) fn bind(&mut self, class: SizeClass) -> io::Result<Stack> {
         let guard = self.guard;
         let pool = &mut self.classes[usize::from(class.0)];
-        let FreeSlot { slab, slot, .. } = match pool.free.pop() {
-            Some(free) => {
+        match pool.free.pop() {
+            Some(place) => {
                 pool.cold = pool.cold.min(pool.free.len());
-                free
+                Ok(Stack { place })
             }
-            None => pool.carve(class, guard)?,
-        };
-        let owner = &mut pool.slabs[slab as usize];
-        owner.bound += 1;
-        let top = owner.mapping.start() + (slot as usize + 1) * class.slot_bytes();
-        Ok(Stack { top, class, slab, slot })
+            None => pool.carve(class, guard).map(|place| Stack { place }),
+        }
     }
 
     /// Takes a stack back for the next coroutine, and ends its reservation.
@@ -267,10 +271,9 @@ impl<W: Watch> StackPool<W> {
     /// Nothing on the stack may be used any more.
     #[inline]
     pub(crate) unsafe fn give_back(&mut self, stack: Stack) {
-        self.release(stack.class);
-        let pool = &mut self.classes[usize::from(stack.class.0)];
-        pool.slabs[stack.slab as usize].bound -= 1;
-        pool.free.push(FreeSlot { slab: stack.slab, slot: stack.slot, trimmed: false });
+        let pool = &mut self.classes[usize::from(stack.place.class.0)];
+        pool.reserved -= 1;
+        pool.free.push(Place { trimmed: false, ..stack.place });
         self.returned += 1;
     }
 
@@ -291,11 +294,10 @@ impl<W: Watch> StackPool<W> {
         }
     }
 
-    /// Unmaps the slabs that no stack is bound in. Those with one stay mapped for ever if
-    /// the pool is dropped, since whoever is bound there may be referred to.
+    /// Unmaps the slabs of sizes that no coroutine has a stack of.
     pub(crate) fn unmap_unused(&mut self) {
         for pool in &mut self.classes {
-            if pool.slabs.iter().all(|slab| slab.bound == 0) && pool.reserved == 0 {
+            if pool.reserved == 0 {
                 *pool = ClassPool::new();
             }
         }
@@ -303,9 +305,10 @@ impl<W: Watch> StackPool<W> {
 
     /// The usable bytes of `stack` and how many of them have ever been touched, by pages.
     pub(crate) fn usage(&mut self, stack: &StackSpan) -> (usize, usize) {
-        let usable = stack.class.usable_bytes();
-        let slab = &self.classes[usize::from(stack.class.0)].slabs[stack.slab as usize];
-        let offset = stack.top - usable - slab.mapping.start();
+        let Place { top, slab, class, .. } = stack.place;
+        let usable = class.usable_bytes();
+        let slab = &self.classes[usize::from(class.0)].slabs[slab as usize];
+        let offset = top - usable - slab.mapping.start();
         slab.mapping.resident(offset, usable, &mut self.pages);
         let untouched = self.pages.iter().take_while(|page| **page & 1 == 0).count();
         (usable, usable - untouched * page_bytes())
@@ -315,15 +318,13 @@ impl<W: Watch> StackPool<W> {
 /// A copy of where a bound stack is, for those who only ask.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StackSpan {
-    top: usize,
-    class: SizeClass,
-    slab: u32,
+    place: Place,
 }
 
 impl Stack {
     /// Where the stack is.
     pub(crate) fn span(&self) -> StackSpan {
-        StackSpan { top: self.top, class: self.class, slab: self.slab }
+        StackSpan { place: self.place }
     }
 }
 
@@ -334,6 +335,7 @@ impl<W: Watch> ClassPool<W> {
             free: Vec::new(),
             cold: 0,
             reserved: 0,
+            ready: 0,
             slots: 0,
             fresh_slab: 0,
         }
@@ -347,10 +349,9 @@ impl<W: Watch> ClassPool<W> {
         let mapping = Mapping::for_stacks(slots * class.slot_bytes())?;
         self.slabs.push(Slab {
             mapping,
-            slots: u32::try_from(slots).expect("a slab has at most a few thousand slots"),
+            slots: u16::try_from(slots).expect("a slab has at most a few thousand slots"),
             fresh: 0,
             unguarded: 0,
-            bound: 0,
             tokens: Vec::new(),
         });
         self.slots += slots;
@@ -371,17 +372,17 @@ impl<W: Watch> ClassPool<W> {
     fn protect_up_to(&mut self, class: SizeClass, count: usize) -> io::Result<()> {
         let mut guarded = 0;
         for slab in &mut self.slabs {
-            while slab.unguarded < slab.slots && guarded + (slab.unguarded as usize) < count {
+            while slab.unguarded < slab.slots && guarded + usize::from(slab.unguarded) < count {
                 slab.guard_next(class, Guard::Protection)?;
             }
-            guarded += slab.unguarded as usize;
+            guarded += usize::from(slab.unguarded);
         }
         Ok(())
     }
 
     /// Takes a slot that was never used.
     #[cold]
-    fn carve(&mut self, class: SizeClass, guard: Guard) -> io::Result<FreeSlot> {
+    fn carve(&mut self, class: SizeClass, guard: Guard) -> io::Result<Place> {
         while self.slabs[self.fresh_slab].fresh == self.slabs[self.fresh_slab].slots {
             self.fresh_slab += 1;
         }
@@ -394,9 +395,10 @@ impl<W: Watch> ClassPool<W> {
         }
         let slot = slab.fresh;
         slab.fresh += 1;
-        let low = slab.mapping.start() + slot as usize * class.slot_bytes() + class.guard_bytes();
-        slab.tokens.push(W::watch(low, low + class.usable_bytes()));
-        Ok(FreeSlot { slab: self.fresh_slab as u32, slot, trimmed: false })
+        let top = slab.mapping.start() + (usize::from(slot) + 1) * class.slot_bytes();
+        slab.tokens.push(W::watch(top - class.usable_bytes(), top));
+        let slab = u32::try_from(self.fresh_slab).expect("fewer than 2^32 slabs");
+        Ok(Place { top, slab, slot, class, trimmed: false })
     }
 
     /// Discards all pages of the coldest free stacks, runs of neighbours in one call.
@@ -408,7 +410,7 @@ impl<W: Watch> ClassPool<W> {
         let colder = &mut self.free[self.cold..keep_from];
         colder.sort_unstable_by_key(|free| (free.slab, free.slot));
         for run in colder.chunk_by(|a, b| a.slab == b.slab && a.slot + 1 == b.slot) {
-            let offset = run[0].slot as usize * class.slot_bytes();
+            let offset = usize::from(run[0].slot) * class.slot_bytes();
             let mapping = &self.slabs[run[0].slab as usize].mapping;
             // SAFETY: these slots are free: whoever gave them back vouched that nothing on
             // them is in use.
@@ -427,7 +429,7 @@ impl<W: Watch> ClassPool<W> {
             }
             free.trimmed = true;
             let mapping = &self.slabs[free.slab as usize].mapping;
-            let offset = free.slot as usize * class.slot_bytes() + class.guard_bytes();
+            let offset = usize::from(free.slot) * class.slot_bytes() + class.guard_bytes();
             // Stacks are touched page by page from the top, so the first page beyond the
             // warm ones tells.
             let page = page_bytes();
@@ -443,7 +445,7 @@ impl<W: Watch> ClassPool<W> {
 impl<W: Watch> Slab<W> {
     /// Gives the next slot its guard.
     fn guard_next(&mut self, class: SizeClass, guard: Guard) -> io::Result<()> {
-        let offset = self.unguarded as usize * class.slot_bytes();
+        let offset = usize::from(self.unguarded) * class.slot_bytes();
         match guard {
             // SAFETY: the slot is fresh: it has never been handed out.
             Guard::Marker => unsafe { self.mapping.install_guard(offset, class.guard_bytes()) },
@@ -457,10 +459,14 @@ impl<W: Watch> Slab<W> {
 
 impl<W: Watch> Drop for StackPool<W> {
     fn drop(&mut self) {
-        for slab in self.classes.drain(..).flat_map(|pool| pool.slabs) {
-            if slab.bound > 0 {
-                // A coroutine that never ended lives there, and may be referred to.
-                slab.mapping.leak();
+        for pool in self.classes.drain(..) {
+            let mut in_use: Vec<u32> = pool.slabs.iter().map(|slab| slab.fresh.into()).collect();
+            pool.free.iter().for_each(|place| in_use[place.slab as usize] -= 1);
+            for (slab, in_use) in pool.slabs.into_iter().zip(in_use) {
+                if in_use > 0 {
+                    // A coroutine that never ended lives there, and may be referred to.
+                    slab.mapping.leak();
+                }
             }
         }
     }

@@ -369,7 +369,7 @@ pub(super) fn tell_of_end(state: &mut State) {
 /// Leaves a task as it is for ever: it is not resumed again, and its stack not reused.
 pub(crate) fn give_up(hub: &Hub, slot: u32) {
     let mut state = hub.state();
-    let task = state.scheduler.evict(slot);
+    let Some(task) = state.scheduler.evict(slot) else { return };
     if task.coroutine.is_none() {
         let class = task.class;
         state.stacks.release(class);
@@ -406,12 +406,8 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
 fn enter(body: Body, killed: bool) {
     // SAFETY: each task is entered once, on its coroutine's stack.
     unsafe { body.execute(killed) };
-    let hub = hub::current().expect("a coroutine runs on the thread of its hub");
-    hub.with_current(|task| task.body = None);
-    let running = hub.running().expect("a coroutine's code is running");
-    // SAFETY: this is its code.
-    unsafe { running.forget_name() };
-    // SAFETY: the hub has just forgotten the body.
+    // SAFETY: it was executed; the hub forgets it before anybody else runs, see `run` and
+    // `forget_body`.
     unsafe { body.publish() };
 }
 

@@ -132,6 +132,22 @@ impl Hub {
         self.state.borrow_mut().scheduler.wake(ticket, Outcome::Woken)
     }
 
+    /// Ends the wait of a task of this hub, whichever it is.
+    #[inline]
+    pub(crate) fn wake_slot(&self, slot: u32) {
+        self.state.borrow_mut().scheduler.wake_slot(slot);
+    }
+
+    /// Forgets the body of the running task, which is published and about to be freed.
+    #[cold]
+    pub(crate) fn forget_body(&self) {
+        self.with_current(|task| task.body = None);
+        if let Some(running) = self.running() {
+            // SAFETY: this is its code.
+            unsafe { running.forget_name() };
+        }
+    }
+
     /// Whether the running task unwinds: by its own throw, or by a panic.
     pub(crate) fn is_unwinding(&self) -> bool {
         let mut state = self.state.borrow_mut();

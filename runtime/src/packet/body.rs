@@ -117,12 +117,12 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
         // SAFETY: the handle is gone, and has left the result to the task's side.
         unsafe { drop_and_free(packet) };
     } else if state & JOINING_HOME != 0 && state & WATCHED == 0 {
-        // SAFETY: the joiner is suspended on this thread.
-        let joiner = unsafe { head.joiner.get().read() };
-        // SAFETY: it has written its name before it set the bit.
-        let joiner = unsafe { joiner.assume_init() };
+        let joiner = head.home_joiner.load(Ordering::Relaxed);
         head.state.store(state | bits | RELEASED, Ordering::Release);
-        joiner.wake();
+        // Without a hub it has ended, and the joiner with it.
+        if let Some(hub) = hub::current() {
+            hub.wake_slot(joiner);
+        }
     } else {
         // SAFETY: as the caller vouches.
         unsafe { finish_shared(packet, bits) };
@@ -185,6 +185,10 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
     // SAFETY: as above.
     let head = unsafe { &(*packet.as_ptr()).head };
     let (free, observer) = (head.free, head.observer);
+    if let Some(hub) = hub::current() {
+        // The destructor below may wait, and others then look at the task.
+        hub.forget_body();
+    }
     // SAFETY: nobody else uses the packet.
     unsafe { free(packet.cast()) };
     drop_unwanted(result, observer);

@@ -71,6 +71,8 @@ pub(crate) struct Head {
     /// Who is in `join`. Written by the joiner, and only while neither it nor the end is
     /// announced; read by the task's side once `DONE` keeps it from changing.
     joiner: UnsafeCell<MaybeUninit<WakeRef>>,
+    /// Who is in `join`, if it is a task of the same hub: its slot.
+    home_joiner: AtomicU32,
     /// Those in `kill_timeout`.
     pub(crate) watchers: WaitQueue<()>,
     /// The handle and the name, made when asked for.
@@ -110,9 +112,9 @@ const ABANDONED: u32 = 1 << 1;
 const RELEASED: u32 = 1 << 2;
 /// The handle's side is through with the packet.
 const DROPPED: u32 = 1 << 3;
-/// Somebody waits in `join`.
+/// Somebody waits in `join` who is not of the coroutine's hub.
 const JOINING: u32 = 1 << 4;
-/// The one in `join` is of the coroutine's own hub, so that it does not run meanwhile.
+/// A task of the coroutine's own hub waits in `join`: it does not run meanwhile.
 const JOINING_HOME: u32 = 1 << 5;
 /// Somebody waits, or has waited, in `kill_timeout`.
 const WATCHED: u32 = 1 << 6;
@@ -161,6 +163,7 @@ where
         hub: birth.hub,
         hub_number: birth.hub_number,
         joiner: UnsafeCell::new(MaybeUninit::uninit()),
+        home_joiner: AtomicU32::new(NO_SLOT),
         watchers: WaitQueue::new(()),
         thread,
         observer: birth.observer,
@@ -249,36 +252,37 @@ impl Head {
 
     /// Announces a joiner by the name of its wait. False if the coroutine has ended.
     ///
-    /// `at_home`: the joiner is a task of the coroutine's own hub.
-    ///
     /// # Safety
     ///
     /// The caller must have the handle to itself until it has called
     /// [`stop_joining`](Head::stop_joining).
-    #[inline]
-    pub(crate) unsafe fn start_joining(&self, joiner: WakeRef, at_home: bool) -> bool {
+    pub(crate) unsafe fn start_joining(&self, joiner: WakeRef) -> bool {
         let cell = self.joiner.get();
         // SAFETY: the caller has the one handle to itself and no joining bit is set, so
         // nobody reads the cell.
         unsafe { cell.write(MaybeUninit::new(joiner)) };
-        if at_home {
-            // All who could change the bits now are on this thread.
-            let state = self.state.load(Ordering::Relaxed);
-            self.state.store(state | JOINING | JOINING_HOME, Ordering::Relaxed);
-            return state & DONE == 0;
-        }
         self.state.fetch_or(JOINING, Ordering::AcqRel) & DONE == 0
     }
 
     /// Takes the announcement back.
+    pub(crate) fn stop_joining(&self) {
+        self.state.fetch_and(!JOINING, Ordering::AcqRel);
+    }
+
+    /// Announces a joiner that is a task of the coroutine's own hub, by its slot: whoever
+    /// could look at it or change the bits is on this thread.
     #[inline]
-    pub(crate) fn stop_joining(&self, at_home: bool) {
-        if at_home {
-            let state = self.state.load(Ordering::Relaxed);
-            self.state.store(state & !(JOINING | JOINING_HOME), Ordering::Relaxed);
-        } else {
-            self.state.fetch_and(!JOINING, Ordering::AcqRel);
-        }
+    pub(crate) fn start_joining_at_home(&self, slot: u32) {
+        self.home_joiner.store(slot, Ordering::Relaxed);
+        let state = self.state.load(Ordering::Relaxed);
+        self.state.store(state | JOINING_HOME, Ordering::Relaxed);
+    }
+
+    /// Takes the announcement back.
+    #[inline]
+    pub(crate) fn stop_joining_at_home(&self) {
+        let state = self.state.load(Ordering::Relaxed);
+        self.state.store(state & !JOINING_HOME, Ordering::Relaxed);
     }
 
     /// Forgets that an earlier kill was swallowed.
