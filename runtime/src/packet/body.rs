@@ -116,7 +116,8 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
         head.state.store(state | bits, Ordering::Relaxed);
         // SAFETY: the handle is gone, and has left the result to the task's side.
         unsafe { drop_and_free(packet) };
-    } else if state & JOINING_HOME != 0 && state & WATCHED == 0 {
+    } else if state & JOINING_HOME != 0 {
+        // The joiner has used the handle up, so nobody watches any more.
         let joiner = head.home_joiner.load(Ordering::Relaxed);
         head.state.store(state | bits | RELEASED, Ordering::Release);
         // Without a hub it has ended, and the joiner with it.
