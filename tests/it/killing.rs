@@ -31,7 +31,8 @@ fn was_killed<T>(task: JoinHandle<T>) -> bool {
 #[test]
 fn one_that_has_not_run_never_does() {
     run(|| {
-        let spawners: [fn(Rc<Cell<bool>>) -> JoinHandle<()>; 2] = [
+        type Spawner = fn(Rc<Cell<bool>>) -> JoinHandle<()>;
+        let spawners: [Spawner; 2] = [
             |ran| spawn(move || ran.set(true)),
             |ran| Builder::new().spawn(move || ran.set(true)).unwrap(),
         ];

@@ -15,6 +15,8 @@ mod killing;
 mod memory;
 mod order;
 mod panics;
+mod pool;
+mod reference;
 mod scopes;
 mod shields;
 mod sleeping;

@@ -152,3 +152,36 @@ fn child_logs_an_order() {
     tasks.into_iter().for_each(|task| task.join().unwrap());
     println!("order: {}", log.text().replace(' ', ""));
 }
+
+/// A switch changes neither; both belong to the thread, so that another coroutine may.
+#[test]
+fn a_switch_keeps_errno_and_the_way_of_rounding() {
+    unsafe extern "C" {
+        fn fesetround(mode: libc::c_int) -> libc::c_int;
+        fn fegetround() -> libc::c_int;
+    }
+    #[cfg(target_arch = "x86_64")]
+    const UPWARD: libc::c_int = 0x800;
+    #[cfg(target_arch = "aarch64")]
+    const UPWARD: libc::c_int = 0x40_0000;
+
+    run(|| {
+        let task = spawn(|| {
+            // SAFETY: no floating-point code of Rust runs while the mode is another.
+            assert_eq!(unsafe { fesetround(UPWARD) }, 0);
+            // SAFETY: the call has no preconditions.
+            let errno = unsafe { libc::__errno_location() };
+            // SAFETY: the location of the thread's errno is writable.
+            unsafe { errno.write(77) };
+            // The loop makes system calls of its own meanwhile.
+            (0..1000).for_each(|_| yield_now());
+            corovent::sleep(std::time::Duration::from_micros(300));
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(77));
+            // SAFETY: the call has no preconditions.
+            assert_eq!(unsafe { fegetround() }, UPWARD);
+            // SAFETY: the usual mode again.
+            assert_eq!(unsafe { fesetround(0) }, 0);
+        });
+        task.join().unwrap();
+    });
+}

@@ -131,7 +131,7 @@ fn a_payload_with_a_destructor_is_dropped_by_its_owner() {
     run(|| {
         let dropped = Rc::new(Cell::new(false));
         struct Payload(Rc<Cell<bool>>);
-        // The test drops it on the thread that made it.
+        // SAFETY: the test drops it on the thread that made it.
         unsafe impl Send for Payload {}
         impl Drop for Payload {
             fn drop(&mut self) {

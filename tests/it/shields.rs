@@ -123,7 +123,9 @@ fn a_callback_from_c_that_waits_is_not_unwound() {
     extern "C" fn compare(a: *const libc::c_void, b: *const libc::c_void) -> libc::c_int {
         shield(yield_now);
         // SAFETY: qsort passes pointers to elements of the array.
-        let (a, b) = unsafe { (*a.cast::<i32>(), *b.cast::<i32>()) };
+        let a = unsafe { *a.cast::<i32>() };
+        // SAFETY: as above.
+        let b = unsafe { *b.cast::<i32>() };
         a.cmp(&b) as libc::c_int
     }
 

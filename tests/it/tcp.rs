@@ -390,8 +390,8 @@ fn writing_to_a_peer_that_has_gone_fails() {
         drop(server);
         let chunk = vec![0; 1 << 20];
         let error = loop {
-            match client.write(&chunk) {
-                Ok(_) => yield_now(),
+            match client.write_all(&chunk) {
+                Ok(()) => yield_now(),
                 Err(error) => break error,
             }
         };
@@ -766,18 +766,14 @@ fn child_echoes_in_a_storm_of_signals() {
     // SAFETY: all zeros is a valid action; without SA_RESTART calls are interrupted.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = nothing as *const () as usize;
+    let none = std::ptr::null_mut();
     // SAFETY: the handler does nothing.
-    assert_eq!(
-        unsafe { libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()) },
-        0
-    );
+    assert_eq!(unsafe { libc::sigaction(libc::SIGALRM, &raw const action, none) }, 0);
     let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
     let timer = libc::itimerval { it_interval: every, it_value: every };
+    let none = std::ptr::null_mut();
     // SAFETY: `timer` is valid for the call.
-    assert_eq!(
-        unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) },
-        0
-    );
+    assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, none) }, 0);
 
     run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

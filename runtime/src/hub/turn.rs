@@ -40,6 +40,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::epoll::Patience;
 use crate::sys::process::abort_with;
 use crate::sys::process::thread_count;
+use crate::sys::sigaction::preserving_errno;
 use crate::sys::sigaction::write_stderr;
 use crate::timers::Due;
 
@@ -128,7 +129,8 @@ impl Hub {
             if let Some(outcome) = self.run_ready() {
                 return outcome;
             }
-            self.poll();
+            // The loop's own calls are nobody's business.
+            preserving_errno(|| self.poll());
         }
     }
 

@@ -152,7 +152,7 @@ impl Drop for AlternateStack {
     }
 }
 
-/// Does something inside a signal handler and leaves `errno` as the interrupted code had it.
+/// Does something and leaves `errno` as the code before it had it; async-signal-safe.
 pub(crate) fn preserving_errno(f: impl FnOnce()) {
     // SAFETY: the call has no preconditions.
     let errno = unsafe { libc::__errno_location() };
