@@ -43,6 +43,7 @@ use crate::overflow::Occupant;
 use crate::stack::Stack;
 use crate::stack::StackSpan;
 use crate::stack::Watch;
+use crate::sys::frames;
 
 /// A coroutine that was started and has not ended. Losing it leaks its stack.
 ///
@@ -83,6 +84,8 @@ const CACHE_LINE_BYTES: usize = 64;
 /// corosensei keeps the link to the resumer in the two words below the base. The record
 /// begins as far into a cache line, so that the link and the first fields share it.
 const LINK_BYTES: usize = 16;
+/// So far below its record a stack is the coroutine's, whatever its size.
+const SHALLOW_BYTES: usize = 60 * 1024;
 
 impl Coroutine {
     /// Puts a coroutine on a stack. `body` runs at the first resume.
@@ -141,6 +144,41 @@ impl Coroutine {
                 Some(record.occupant.stack)
             }
         }
+    }
+
+    /// Checks that the running code is this coroutine's.
+    ///
+    /// Another crate's coroutine may have switched away from it behind the hub's back. Its
+    /// code may stand on another stack all the same, if that was called from its own.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine must not have ended.
+    #[inline]
+    pub(crate) unsafe fn is_here(self) -> bool {
+        let depth_bytes = self.record.addr().get().wrapping_sub(frames::stack_pointer());
+        // SAFETY: as the caller vouches.
+        depth_bytes < SHALLOW_BYTES || unsafe { self.has_frames_here() }
+    }
+
+    /// Whether one of the frames that led here is on the coroutine's stack.
+    ///
+    /// # Safety
+    ///
+    /// As for [`is_here`](Coroutine::is_here).
+    #[cold]
+    unsafe fn has_frames_here(self) -> bool {
+        // SAFETY: the caller vouches that the record is there.
+        let stack = unsafe { &(*self.record.as_ptr()).occupant.stack };
+        let usable = stack.top() - stack.usable_bytes()..stack.top();
+        let mut found = usable.contains(&frames::stack_pointer());
+        if !found {
+            frames::walk(|frame| {
+                found = usable.contains(&frame.stack);
+                !found
+            });
+        }
+        found
     }
 
     /// Switches back to whoever resumed the coroutine, until it is resumed again.
@@ -219,7 +257,7 @@ impl Watch for Valgrind {
 }
 
 // SAFETY: the place is the part of a bound `Stack` below its record. Every stack has a
-// guard at its low end, inside of the limit, and at least 64 KiB between the two.
+// guard at its low end, inside of the limit, and almost 64 KiB or more between the two.
 unsafe impl SwitchStack for Place {
     #[inline]
     fn base(&self) -> StackPointer {

@@ -55,13 +55,6 @@ pub(crate) enum Interrupt {
     Deadlock,
 }
 
-/// How the record looked when a scope was opened.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ScopeMark {
-    pub(crate) id: u64,
-    unwinding: bool,
-}
-
 /// How often a task may swallow a throw before it is left alone.
 pub(crate) const THROWS_MAX: u8 = 8;
 
@@ -105,11 +98,10 @@ impl Interrupts {
     }
 
     /// Opens a timeout scope.
-    pub(crate) fn open_scope(&mut self, id: u64) -> ScopeMark {
+    pub(crate) fn open_scope(&mut self, id: u64) {
         let shields = self.shields;
         let scopes = self.scopes.get_or_insert_default();
         scopes.push(TimeoutScope { id, shields, fired: false, throws: 0 });
-        ScopeMark { id, unwinding: self.unwinding }
     }
 
     /// Notes that the time of a scope is up.
@@ -122,16 +114,12 @@ impl Interrupts {
         }
     }
 
-    /// Closes a scope, and those inside of it that never got to close theirs. `caught`:
-    /// its own throw has arrived, so the unwinding that it caused is over.
-    pub(crate) fn close_scope(&mut self, mark: ScopeMark, caught: bool) {
+    /// Closes a scope, and those inside of it that never got to close theirs.
+    pub(crate) fn close_scope(&mut self, id: u64) {
         let scopes = self.scopes.as_mut().expect("a scope was opened");
-        let position = scopes.iter().position(|scope| scope.id == mark.id);
+        let position = scopes.iter().position(|scope| scope.id == id);
         scopes.truncate(position.expect("a scope is closed once"));
         let any_fired = scopes.iter().any(|scope| scope.fired);
-        if caught {
-            self.unwinding = mark.unwinding;
-        }
         self.wanted = self.kill == Kill::Wanted || self.deadlock || any_fired;
     }
 
@@ -247,10 +235,11 @@ mod tests {
         record.fire(1);
         record.want_kill();
         assert!(!record.is_deliverable());
-        let inner = record.open_scope(2);
+        record.open_scope(2);
         record.fire(2);
         assert_eq!(record.take(), Some(Interrupt::Timeout(2)));
-        record.close_scope(inner, true);
+        record.set_unwinding(false);
+        record.close_scope(2);
         assert!(!record.is_deliverable());
         record.leave_shield();
         assert_eq!(record.take(), Some(Interrupt::Kill));
@@ -285,9 +274,9 @@ mod tests {
     #[test]
     fn a_closed_scope_never_fires() {
         let mut record = Interrupts::default();
-        let mark = record.open_scope(1);
+        record.open_scope(1);
         record.fire(1);
-        record.close_scope(mark, false);
+        record.close_scope(1);
         assert!(!record.is_deliverable());
         record.fire(1);
         assert!(!record.is_deliverable());
@@ -296,10 +285,10 @@ mod tests {
     #[test]
     fn closing_an_outer_scope_closes_those_inside() {
         let mut record = Interrupts::default();
-        let outer = record.open_scope(1);
+        record.open_scope(1);
         record.open_scope(2);
         record.fire(2);
-        record.close_scope(outer, false);
+        record.close_scope(1);
         assert!(!record.is_deliverable());
     }
 }

@@ -1,8 +1,5 @@
 //! A root that cleans up: what `run` started has ended when it returns.
 
-use std::panic;
-use std::panic::AssertUnwindSafe;
-
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
@@ -54,7 +51,7 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
     };
     assert!(hub.is_root(), "run is called on a thread's own stack, not in a coroutine");
     assert!(hub.live() == 0, "run is called while the thread has no coroutine");
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let result = hub.catch(f);
     end_all(hub);
     match result {
         Ok(value) => value,
@@ -79,7 +76,7 @@ fn end_all(hub: &Hub) {
                 hub.coroutines().into_iter().for_each(|(slot, _)| give_up(hub, slot));
             }
             // A timeout around `run` waits until all is done.
-            Outcome::Interrupted => mode = Mode::Masked,
+            Outcome::Interrupted => mode = Mode::Deadlock,
             _ => give_up_ignorant(hub),
         }
     }

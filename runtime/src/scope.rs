@@ -11,8 +11,6 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::panic;
-use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -57,6 +55,8 @@ struct Family {
     hub_number: u64,
     /// How many have not ended.
     running: AtomicUsize,
+    /// The scope kills what it has, so it kills what comes as well.
+    killing: AtomicBool,
     /// One panicked, and nobody joined it.
     panic_unseen: AtomicBool,
     /// One swallowed its kill as often as it was thrown.
@@ -119,16 +119,21 @@ where
         hub: hub.shared(),
         hub_number: hub.shared().first_ticket(),
         running: AtomicUsize::new(0),
+        killing: AtomicBool::new(false),
         panic_unseen: AtomicBool::new(false),
         kill_ignored: AtomicBool::new(false),
         ended: WaitQueue::new(()),
     };
     let scope = Scope { family, scope: PhantomData, env: PhantomData };
-    let result = panic::catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let result = hub.catch(|| f(&scope));
     let kill_first = result.as_ref().is_err_and(|payload| ends_children(&**payload));
     let interrupted = scope.family.wait(hub, kill_first);
     match result {
-        Err(payload) => hub.rethrow(payload),
+        Err(payload) => {
+            // The root's wait has ended, and what it ended with is thrown instead.
+            hub.take_deadlock();
+            hub.rethrow(payload)
+        }
         Ok(_) if interrupted => hub.throw(),
         Ok(_) if scope.family.panic_unseen.load(Ordering::Acquire) => {
             panic!("a scoped thread panicked")
@@ -195,13 +200,14 @@ impl Builder {
         // SAFETY: only the lifetime is erased; the scope does not return before the
         // coroutine has ended, and no handle of it is used after the scope.
         let observer: NonNull<dyn Observer> = unsafe { std::mem::transmute(observer) };
-        family.running.fetch_add(1, Ordering::Relaxed);
         // SAFETY: what is borrowed outlives 'scope, and so the coroutine, as above.
-        let spawned = unsafe { self.spawn_observed(Some(observer), f) };
-        if spawned.is_err() {
-            family.running.fetch_sub(1, Ordering::Relaxed);
+        let handle = unsafe { self.spawn_observed(Some(observer), f) }?;
+        // It has not run yet, so it is counted before it can end.
+        family.running.fetch_add(1, Ordering::Relaxed);
+        if family.killing.load(Ordering::Relaxed) {
+            handle.kill();
         }
-        Ok(ScopedJoinHandle { handle: spawned?, _scope: PhantomData })
+        Ok(ScopedJoinHandle { handle, _scope: PhantomData })
     }
 }
 
@@ -305,6 +311,7 @@ impl Family {
     }
 
     fn kill_children(&self, hub: &Hub) {
+        self.killing.store(true, Ordering::Relaxed);
         self.kill_ignored.store(false, Ordering::Release);
         let own: *const () = std::ptr::from_ref(self).cast();
         for (slot, id) in hub.coroutines_of(own) {

@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::io;
 use std::panic;
-use std::panic::AssertUnwindSafe;
 use std::panic::Location;
 use std::panic::UnwindSafe;
 use std::ptr::NonNull;
@@ -274,7 +273,11 @@ pub fn catch_unwind<F, T>(f: F) -> Result<T, Box<dyn Any + Send>>
 where
     F: FnOnce() -> T + UnwindSafe,
 {
-    match panic::catch_unwind(f) {
+    let result = match hub::current() {
+        Some(hub) => hub.catch(f),
+        None => panic::catch_unwind(f),
+    };
+    match result {
         Err(payload) if is_interrupt(&*payload) => rethrow(payload),
         result => result,
     }
@@ -309,7 +312,7 @@ where
 pub fn shield<T>(f: impl FnOnce() -> T) -> T {
     let Some(hub) = hub::current() else { return f() };
     hub.enter_shield();
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let result = hub.catch(f);
     hub.leave_shield();
     result.unwrap_or_else(|payload| hub.rethrow(payload))
 }

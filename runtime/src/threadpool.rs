@@ -117,7 +117,7 @@ where
     drop(result);
     match outcome {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(payload)) => panic::resume_unwind(payload),
+        Ok(Err(payload)) => hub.rethrow(payload),
         Err(Outcome::Interrupted) => hub.throw(),
         Err(_) => unreachable!("the wait has no deadline"),
     }

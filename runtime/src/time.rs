@@ -1,7 +1,5 @@
 //! Waiting for a time, and limits on waiting.
 
-use std::panic;
-use std::panic::AssertUnwindSafe;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -112,21 +110,12 @@ pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapse
         Ok(hub) => hub,
         Err(error) => panic!("a timeout needs the thread's hub: {error}"),
     };
-    let (mark, timer) = hub.open_scope(Deadline::after(duration));
-    let result = panic::catch_unwind(AssertUnwindSafe(f));
-    let own = TimeoutThrow { scope: mark.id };
+    let (scope, timer) = hub.open_scope(Deadline::after(duration));
+    let result = hub.catch(f);
+    hub.close_scope(scope, timer);
     match result {
-        Ok(value) => {
-            hub.close_scope(mark, timer, false);
-            Ok(value)
-        }
-        Err(payload) if payload.downcast_ref() == Some(&own) => {
-            hub.close_scope(mark, timer, true);
-            Err(Elapsed)
-        }
-        Err(payload) => {
-            hub.close_scope(mark, timer, false);
-            hub.rethrow(payload)
-        }
+        Ok(value) => Ok(value),
+        Err(payload) if payload.downcast_ref() == Some(&TimeoutThrow { scope }) => Err(Elapsed),
+        Err(payload) => hub.rethrow(payload),
     }
 }

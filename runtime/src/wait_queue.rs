@@ -15,6 +15,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::pin::pin;
 use std::ptr;
@@ -94,8 +95,9 @@ impl<S> WaitQueue<S> {
             }
             inner.list.link(node, place.wake_ref(), had_its_turn);
             drop(inner);
+            let linked = Linked { queue: self, node };
             let outcome = place.block(deadline, reason, mode);
-            let was_taken_out = !self.lock().list.unlink(node);
+            let was_taken_out = !linked.unlink();
             if outcome != Outcome::Woken {
                 if was_taken_out {
                     self.wake_one();
@@ -123,6 +125,26 @@ impl<S> WaitQueue<S> {
         // A waiter that comes back to wait meanwhile goes to the end, behind the last of
         // those who are to be woken, and is woken again at most.
         while self.wake_one() {}
+    }
+}
+
+/// Takes a node out of its list before the frame goes away, even if that is by a panic.
+struct Linked<'a, S> {
+    queue: &'a WaitQueue<S>,
+    node: Pin<&'a Node>,
+}
+
+impl<S> Linked<'_, S> {
+    /// Takes the node out; false if somebody else has.
+    fn unlink(self) -> bool {
+        let Linked { queue, node } = *ManuallyDrop::new(self);
+        queue.lock().list.unlink(node)
+    }
+}
+
+impl<S> Drop for Linked<'_, S> {
+    fn drop(&mut self) {
+        self.queue.lock().list.unlink(self.node);
     }
 }
 

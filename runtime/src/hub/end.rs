@@ -37,7 +37,12 @@ thread_local! {
 /// thread is ending already.
 pub(crate) fn arm_guard() -> io::Result<()> {
     let armed = !ENDED.get() && GUARD.try_with(|_| ()).is_ok();
-    armed.then_some(()).ok_or_else(|| io::Error::other("the thread is ending: it gets no hub"))
+    armed.then_some(()).ok_or_else(ending)
+}
+
+/// Why a thread gets no hub.
+pub(super) fn ending() -> io::Error {
+    io::Error::other("the thread is ending: it gets no hub")
 }
 
 /// Ends this thread's hub, if it has one.
@@ -56,6 +61,11 @@ pub(crate) fn end_hub() {
         Message::Spawn(new) => Some(new.body),
         _ => None,
     });
+    if let Some(running) = hub.running() {
+        // The packet that the name is in may be freed below, before the stack overflows.
+        // SAFETY: the process exits in this coroutine, so its code is the caller.
+        unsafe { running.forget_name() };
+    }
     let unfinished: Vec<Body> = sent.chain(hub.bodies()).collect();
     for body in unfinished {
         // SAFETY: no task of this hub runs any more, so nobody uses its body.

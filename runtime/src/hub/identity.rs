@@ -96,7 +96,10 @@ impl Thread {
             Outcome::Interrupted => {
                 let _ = token.compare_exchange(PARKED, EMPTY, Ordering::AcqRel, Ordering::Relaxed);
             }
-            _ => token.store(EMPTY, Ordering::Release),
+            // It acquires what the unparker did before, even one that came just now.
+            _ => {
+                token.swap(EMPTY, Ordering::Acquire);
+            }
         }
         outcome
     }

@@ -6,6 +6,8 @@
 use std::any::Any;
 use std::mem;
 use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::thread;
 
 use crate::error::Deadlock;
 use crate::error::Killed;
@@ -17,11 +19,11 @@ use crate::hub::UNWINDS;
 use crate::hub::table;
 use crate::hub::turn;
 use crate::interrupt::Interrupt;
-use crate::interrupt::ScopeMark;
 use crate::interrupt::THROWS_MAX;
 use crate::scheduler::Outcome;
 use crate::scheduler::State as TaskState;
 use crate::sys::clock::Deadline;
+use crate::sys::process::report;
 use crate::timers::TimerKey;
 
 impl Hub {
@@ -39,6 +41,17 @@ impl Hub {
         }
     }
 
+    /// Calls a closure and catches what unwinds out of it. Afterwards the task unwinds if it
+    /// did before.
+    pub(crate) fn catch<T>(&self, f: impl FnOnce() -> T) -> thread::Result<T> {
+        let unwinding = self.with_current(|task| task.interrupts.unwinding());
+        let result = panic::catch_unwind(AssertUnwindSafe(f));
+        if result.is_err() {
+            self.with_current(|task| task.interrupts.set_unwinding(unwinding));
+        }
+        result
+    }
+
     /// Goes on with an unwinding that was caught on its way.
     #[cold]
     pub(crate) fn rethrow(&self, payload: Box<dyn Any + Send>) -> ! {
@@ -51,27 +64,27 @@ impl Hub {
         self.with_current(|task| task.interrupts.take_deadlock())
     }
 
-    /// Opens a timeout scope of the running task.
-    pub(crate) fn open_scope(&self, deadline: Deadline) -> (ScopeMark, Option<TimerKey>) {
+    /// Opens a timeout scope of the running task, and gives its number.
+    pub(crate) fn open_scope(&self, deadline: Deadline) -> (u64, Option<TimerKey>) {
         let mut state = self.state.borrow_mut();
         let scope = self.new_id();
         let slot = self.current.get();
         let task = state.scheduler.get_mut(slot).expect("the running task has a record");
-        let mark = task.interrupts.open_scope(scope);
+        task.interrupts.open_scope(scope);
         let timer = (!deadline.is_never())
             .then(|| state.timers.arm(deadline.as_ns(), Alarm::Scope { slot, scope }));
-        (mark, timer)
+        (scope, timer)
     }
 
     /// Closes a timeout scope: it does not fire any more.
-    pub(crate) fn close_scope(&self, mark: ScopeMark, timer: Option<TimerKey>, caught: bool) {
+    pub(crate) fn close_scope(&self, scope: u64, timer: Option<TimerKey>) {
         let mut state = self.state.borrow_mut();
         if let Some(timer) = timer {
             state.timers.cancel(timer);
         }
         let slot = self.current.get();
         let task = state.scheduler.get_mut(slot).expect("the running task has a record");
-        task.interrupts.close_scope(mark, caught);
+        task.interrupts.close_scope(scope);
     }
 
     /// Runs code during which kills and timeouts from outside wait.
@@ -110,9 +123,9 @@ impl Hub {
             );
             (task.body, line)
         });
-        eprintln!("{line}");
+        report(&line);
         if let Some(body) = body {
-            // SAFETY: the task still has its body, so it is not published.
+            // SAFETY: the task still has its body, so the packet is there.
             unsafe { body.kill_ignored() };
         }
         turn::tell_of_end(&mut self.state.borrow_mut());

@@ -191,6 +191,7 @@ fn make() -> io::Result<&'static Hub> {
 
 impl Hub {
     fn new() -> io::Result<Hub> {
+        let origin = Origin::find().ok_or_else(end::ending)?;
         let poller = Poller::new()?;
         let reporter = Reporter::new()?;
         let now = Deadline::now().as_ns();
@@ -222,7 +223,7 @@ impl Hub {
                 turn: turn::Turn::new(now),
             }),
             shared,
-            origin: Origin::find(),
+            origin,
             reporter,
         })
     }
@@ -257,11 +258,6 @@ impl Hub {
         self.current.get() == ROOT
     }
 
-    /// The number of the running task.
-    pub(crate) fn current_id(&self) -> u64 {
-        self.with_current(|task| task.id)
-    }
-
     /// Calls `f` with the record of the running task. It must not call user code.
     #[inline]
     pub(crate) fn with_current<R>(&self, f: impl FnOnce(&mut Task) -> R) -> R {
@@ -271,13 +267,9 @@ impl Hub {
 
     /// The handle of the running coroutine.
     pub(crate) fn current_thread(&self) -> Thread {
-        let body = self.with_current(|task| task.body);
-        match body {
-            // SAFETY: the task still has its body, so it is not published.
-            Some(body) => unsafe { body.thread() },
-            // The last destructor of a result that nobody wanted asks.
-            None => Thread::new(self.current_id(), None),
-        }
+        let body = self.with_current(|task| task.body).expect("a coroutine has a body");
+        // SAFETY: the coroutine's code runs, so its body is not freed.
+        unsafe { body.thread() }
     }
 
     /// A number for a task, unique in the process.
@@ -325,7 +317,7 @@ impl Hub {
     pub(crate) fn coroutines_of(&self, observer: *const ()) -> Vec<(u32, u64)> {
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(_, _, task)| {
-            // SAFETY: a task that has its body has not published it.
+            // SAFETY: a task in the table still has its packet.
             task.body.is_some_and(|body| unsafe { body.observer() } == observer)
         });
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()

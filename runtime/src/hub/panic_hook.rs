@@ -11,6 +11,7 @@ use crate::hub;
 use crate::hub::table;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::process::report;
 
 /// Sets the hook, once for the process. While the thread panics the hook cannot be changed
 /// (std would abort); the next hub sets it then.
@@ -22,15 +23,15 @@ pub(crate) fn install() {
     }
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let hub = hub::running_hub();
-        if let Some(hub) = hub {
+        if let Some(hub) = hub::running_hub() {
             hub.in_panic_hook.set(true);
             if let Some(line) = hub.note_panic() {
-                eprintln!("{line}");
+                report(&line);
             }
         }
         before(info);
-        if let Some(hub) = hub {
+        // Asked again: while the thread ends, the user's hook may have ended the hub.
+        if let Some(hub) = hub::running_hub() {
             hub.in_panic_hook.set(false);
         }
     }));

@@ -28,7 +28,7 @@ pub(crate) struct Task {
     pub(crate) interrupts: Interrupts,
     /// What the current or the last wait is for.
     pub(crate) reason: Reason,
-    /// `None` for the root, and once the result is published.
+    /// `None` for the root.
     pub(crate) body: Option<Body>,
     /// Unique in the process.
     pub(crate) id: u64,
@@ -65,7 +65,8 @@ pub(crate) struct BodyCalls {
     /// either case nothing of it is left afterwards, and nothing unwinds out of it. On the
     /// coroutine's own stack, once.
     pub(crate) execute: unsafe fn(NonNull<()>, killed: bool),
-    /// Makes the result known and wakes who waits for it. The body is not used after.
+    /// Makes the result known and wakes who waits for it, or drops it if nobody will. The
+    /// body is not used after.
     pub(crate) publish: unsafe fn(NonNull<()>),
     /// Tells those who wait that no result will come, without running or dropping anything
     /// of the user's. The body is not used after.
@@ -103,7 +104,7 @@ impl Task {
     pub(crate) fn name(&self) -> &str {
         match self.body {
             Some(body) => {
-                // SAFETY: the task still has its body, so it is not published.
+                // SAFETY: the task still has its body, so the packet is there.
                 let name = unsafe { body.name() };
                 // SAFETY: the name lives as long as the body.
                 unsafe { &*name }
@@ -118,7 +119,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The body must not be published or abandoned.
+    /// Neither `publish` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn name(self) -> *const str {
         // SAFETY: the caller vouches that the body is valid.
@@ -161,7 +162,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The body must not be published or abandoned.
+    /// Neither `publish` nor `abandon` may have returned.
     pub(crate) unsafe fn kill_ignored(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.kill_ignored)(self.data) }
@@ -171,7 +172,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The body must not be published or abandoned.
+    /// Neither `publish` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn placed(self, slot: u32) {
         // SAFETY: the caller vouches for the same.
@@ -182,7 +183,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The body must not be published or abandoned.
+    /// Neither `publish` nor `abandon` may have returned.
     pub(crate) unsafe fn observer(self) -> *const () {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.observer)(self.data) }
@@ -192,7 +193,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The body must not be published or abandoned.
+    /// Neither `publish` nor `abandon` may have returned.
     pub(crate) unsafe fn thread(self) -> Thread {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.thread)(self.data) }

@@ -38,8 +38,7 @@ use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Patience;
-use crate::sys::process::abort_with;
-use crate::sys::process::thread_count;
+use crate::sys::process;
 use crate::sys::sigaction::preserving_errno;
 use crate::sys::sigaction::write_stderr;
 use crate::timers::Due;
@@ -223,7 +222,7 @@ impl Hub {
         let scope = self.deadlock_scope.get();
         let alone = || {
             let idle = IDLE_HELPERS.load(Ordering::Acquire);
-            thread_count().is_some_and(|threads| threads <= 1 + idle)
+            process::thread_count().is_some_and(|threads| threads <= 1 + idle)
         };
         match scope {
             DeadlockScope::Off => Patience::Unlimited,
@@ -243,11 +242,16 @@ impl Hub {
             return Patience::None;
         }
         let report = table::deadlock_report(state, Deadline::now());
-        eprintln!("{report}");
+        process::report(&report);
         let root = state.scheduler.get_mut(ROOT).expect("the root has a record");
         root.interrupts.want_deadlock();
+        if state.parked_unwinding > 1 {
+            // Another task unwinds as well, so what is known of the root may be wrong. If it
+            // is right, std aborts the process instead.
+            root.interrupts.set_unwinding(false);
+        }
         if !hub::UNWINDS || root.mode == hub::Mode::Masked || !root.interrupts.is_deliverable() {
-            abort_with("the root's wait cannot be ended by unwinding");
+            process::abort_with("the root's wait cannot be ended by unwinding");
         }
         state.deadlock_report = report;
         let ticket = state.scheduler.ticket(ROOT);
@@ -263,7 +267,9 @@ impl Hub {
         let State { poller, readiness, scheduler, turn, .. } = state;
         let events = match poller.wait(patience) {
             Ok(events) => events,
-            Err(error) => abort_with(&format!("the hub's epoll instance is unusable: {error}")),
+            Err(error) => {
+                process::abort_with(&format!("the hub's epoll instance is unusable: {error}"))
+            }
         };
         if may_sleep {
             self.shared.wake_up();
@@ -334,10 +340,10 @@ impl Hub {
             return unsafe { body.abandon() };
         }
         match self.spawn(new) {
-            // SAFETY: the task has not run, so the body is not published.
+            // SAFETY: the task has not run, so the packet is there.
             Ok(slot) => unsafe { body.placed(slot) },
             Err(error) => {
-                eprintln!("corovent: a coroutine sent by another thread has no room: {error}");
+                process::report(&format!("corovent: no room for a coroutine sent here: {error}"));
                 // SAFETY: the task was not made; nobody else has the body.
                 unsafe { body.abandon() };
             }
@@ -378,7 +384,8 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
     }
     drop(state);
     let label = table::label(task.id, task.name());
-    eprintln!("corovent: coroutine {label}, spawned at {}, is given up", task.spawned_at);
+    let spawned_at = task.spawned_at;
+    process::report(&format!("corovent: coroutine {label}, spawned at {spawned_at}, is given up"));
     if let Some(body) = task.body {
         // SAFETY: the task is gone from the table, so nobody else uses its body.
         unsafe { body.abandon() };
@@ -394,9 +401,9 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
         // The kernel has no memory for a page table, or its limits were lowered since.
-        Err(error) => abort_with(&format!("coroutine #{id} has no stack: {error}")),
+        Err(error) => process::abort_with(&format!("coroutine #{id} has no stack: {error}")),
     };
-    // SAFETY: a body that has not run is not published.
+    // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
     let coroutine = Coroutine::start(stack, id, name, move || enter(body, killed));
     let task = state.scheduler.get_mut(slot).expect("as above");
@@ -408,8 +415,8 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
 fn enter(body: Body, killed: bool) {
     // SAFETY: each task is entered once, on its coroutine's stack.
     unsafe { body.execute(killed) };
-    // SAFETY: it was executed; the hub forgets it before anybody else runs, see `run` and
-    // `forget_body`.
+    // SAFETY: it was executed, and `run` takes the task out of the table before anybody
+    // looks at it again.
     unsafe { body.publish() };
 }
 

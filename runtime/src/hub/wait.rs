@@ -27,6 +27,8 @@ pub(crate) enum Mode {
     Plain,
     /// Kills and timeouts; where nothing can unwind, timeouts by an error of the call.
     Io,
+    /// Nothing but a deadlock.
+    Deadlock,
     /// Nothing.
     Masked,
 }
@@ -38,7 +40,7 @@ impl Mode {
         match self {
             Mode::Plain => UNWINDS,
             Mode::Io => true,
-            Mode::Masked => false,
+            Mode::Deadlock | Mode::Masked => false,
         }
     }
 }
@@ -66,6 +68,7 @@ impl Hub {
     /// the caller removes its registrations and then throws, or gives an error.
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
+        self.check_stack();
         let slot = self.current.get();
         let mut findings = Findings::default();
         let mut state = self.state.borrow_mut();
@@ -94,6 +97,7 @@ impl Hub {
     /// Lets every other ready task run first. `Interrupted`: it did not.
     #[inline]
     pub(crate) fn yield_now(&self, mode: Mode) -> Outcome {
+        self.check_stack();
         let slot = self.current.get();
         let mut findings = Findings::default();
         let mut state = self.state.borrow_mut();
@@ -138,16 +142,6 @@ impl Hub {
         self.state.borrow_mut().scheduler.wake_slot(slot);
     }
 
-    /// Forgets the body of the running task, which is published and about to be freed.
-    #[cold]
-    pub(crate) fn forget_body(&self) {
-        self.with_current(|task| task.body = None);
-        if let Some(running) = self.running() {
-            // SAFETY: this is its code.
-            unsafe { running.forget_name() };
-        }
-    }
-
     /// Whether the running task unwinds: by its own throw, or by a panic.
     pub(crate) fn is_unwinding(&self) -> bool {
         let mut state = self.state.borrow_mut();
@@ -183,11 +177,22 @@ impl Hub {
     fn switch(&self) -> Outcome {
         match self.running() {
             Some(coroutine) => {
-                // SAFETY: it is the coroutine whose code runs, which is the caller's.
+                // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
                 unsafe { coroutine.suspend() };
                 self.outcome.get()
             }
             None => self.run_until_root(),
+        }
+    }
+
+    /// Checks that the code that wants to wait is that of the running coroutine: code of
+    /// another crate's coroutine may have switched away from it.
+    #[inline]
+    fn check_stack(&self) {
+        if let Some(coroutine) = self.running() {
+            // SAFETY: it has not ended, since the loop has not got control back.
+            let is_here = unsafe { coroutine.is_here() };
+            assert!(is_here, "code waits that was reached by a switch which the hub knows not of");
         }
     }
 
@@ -236,12 +241,14 @@ fn may_wait(
     true
 }
 
-/// Notes whether the running task unwinds. While others are parked in the middle of an
-/// unwinding, std's answer means nothing, and the last known one holds.
+/// Notes whether the running task unwinds. std knows of the thread only: if that does not
+/// panic, nobody unwinds; if it does and no task is parked in the middle of an unwinding, it
+/// is the running one; else the last known answer holds.
 #[inline]
 fn note_unwinding(task: &mut Task, parked_unwinding: usize) -> bool {
-    if parked_unwinding == 0 {
-        task.interrupts.set_unwinding(thread::panicking());
+    let panicking = thread::panicking();
+    if !panicking || parked_unwinding == 0 {
+        task.interrupts.set_unwinding(panicking);
     }
     task.interrupts.unwinding()
 }

@@ -185,14 +185,11 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
     let result = unsafe { read_result(packet) };
     // SAFETY: as above.
     let head = unsafe { &(*packet.as_ptr()).head };
-    let (free, observer) = (head.free, head.observer);
-    if let Some(hub) = hub::current() {
-        // The destructor below may wait, and others then look at the task.
-        hub.forget_body();
-    }
-    // SAFETY: nobody else uses the packet.
+    // The destructor may wait, and others then look at the task and so at the packet.
+    drop_unwanted(result, head.observer);
+    let free = head.free;
+    // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
     unsafe { free(packet.cast()) };
-    drop_unwanted(result, observer);
 }
 
 /// See [`BodyCalls::kill_ignored`].

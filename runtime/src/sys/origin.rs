@@ -13,16 +13,21 @@
 //!   │   start routine → … → user code                             "after the destructors"
 //! ```
 //!
-//! What it cannot see: `process::exit`, which runs the destructors on top of the frames
-//! of its caller; and a program linked statically, where no frame tells libc from the rest.
+//! If the walk meets the function that runs the destructors, the phase has begun already.
+//!
+//! What it cannot see: `process::exit`, when the word was found before, which runs the
+//! destructors on top of the frames of its caller; and a program linked statically, where
+//! no frame tells libc from the rest.
 
-// The stack is walked by the unwinder that std brings along, and one word of it is read.
+// One word of the stack is read, and the loader asked for names.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
-use std::ffi::c_void;
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ptr;
+
+use crate::sys::frames;
+use crate::sys::frames::Frame;
 
 /// The word of the thread's stack that tells.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +39,20 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Finds the word. To be called on the thread's own stack.
-    pub(crate) fn find() -> Origin {
-        let mut frames = Frames { list: [(0, 0); FRAMES_MAX], len: 0 };
-        // SAFETY: the callback gets the pointer to `frames`, which outlives the walk.
-        unsafe { _Unwind_Backtrace(note_frame, (&raw mut frames).cast()) };
-        frames.outermost_libc_call().unwrap_or(Origin { word: ptr::null(), running: 0 })
+    /// Finds the word; `None` if the thread-locals are being destroyed already. To be called
+    /// on the thread's own stack.
+    pub(crate) fn find() -> Option<Origin> {
+        let mut outermost = Outermost { frames: [Frame { code: 0, stack: 0 }; FRAMES_MAX], len: 0 };
+        let mut running = true;
+        frames::walk(|frame| {
+            outermost.note(frame);
+            running = !runs_destructors(frame.code);
+            running
+        });
+        running.then(|| {
+            let word = outermost.libc_call();
+            word.unwrap_or(Origin { word: ptr::null(), running: 0 })
+        })
     }
 
     /// Whether the thread's program has returned to libc.
@@ -58,69 +71,69 @@ impl Origin {
 /// ones that count, so the list is used as a ring.
 const FRAMES_MAX: usize = 16;
 
-struct Frames {
-    /// The address inside the frame's function, and the stack pointer at its call.
-    list: [(usize, usize); FRAMES_MAX],
+struct Outermost {
+    frames: [Frame; FRAMES_MAX],
+    /// How many were noted.
     len: usize,
 }
 
-impl Frames {
+impl Outermost {
+    fn note(&mut self, frame: Frame) {
+        self.frames[self.len % FRAMES_MAX] = frame;
+        self.len += 1;
+    }
+
     /// Finds the innermost frame of the outermost run of libc's frames.
-    fn outermost_libc_call(&self) -> Option<Origin> {
+    fn libc_call(&self) -> Option<Origin> {
         let libc_base = object_of(libc::sigaction as *const () as usize)?;
-        let own_base = object_of(note_frame as *const () as usize)?;
+        let own_base = object_of(runs_destructors as *const () as usize)?;
         if libc_base == own_base {
             return None;
         }
         let mut found = None;
         for back in 1..=self.len.min(FRAMES_MAX) {
-            let (address, stack) = self.list[(self.len - back) % FRAMES_MAX];
-            if address == 0 {
+            let frame = self.frames[(self.len - back) % FRAMES_MAX];
+            if frame.code == 0 {
                 continue;
             }
-            if object_of(address) == Some(libc_base) {
-                found = Some((address, stack));
+            if object_of(frame.code) == Some(libc_base) {
+                found = Some(frame);
             } else if found.is_some() {
                 break;
             }
         }
-        let (address, stack) = found?;
+        let Frame { code, stack } = found?;
         let word = ptr::with_exposed_provenance::<usize>(stack - size_of::<usize>());
         // The return address of a call stands right below the caller's stack pointer.
         // SAFETY: that word is part of the frames that the unwinder has just walked.
         let holds = unsafe { word.read_volatile() };
-        (holds == address).then_some(Origin { word, running: address })
+        (holds == code).then_some(Origin { word, running: code })
     }
-}
-
-extern "C" fn note_frame(context: *mut c_void, frames: *mut c_void) -> c_int {
-    // SAFETY: `find` passes a pointer to its list, which nobody else uses meanwhile.
-    let frames = unsafe { &mut *frames.cast::<Frames>() };
-    // SAFETY: the unwinder passes a valid context.
-    let address = unsafe { _Unwind_GetIP(context) };
-    // SAFETY: as above.
-    let stack = unsafe { _Unwind_GetCFA(context) };
-    frames.list[frames.len % FRAMES_MAX] = (address, stack);
-    frames.len += 1;
-    0
 }
 
 /// The start of the loaded file that an address belongs to.
 fn object_of(address: usize) -> Option<usize> {
+    symbol_of(address).map(|info| info.dli_fbase as usize)
+}
+
+/// Whether an address is in the function of libc that calls the destructors of a thread's
+/// thread-locals, at the end of the thread and in exit(3).
+fn runs_destructors(address: usize) -> bool {
+    let name = symbol_of(address).map_or(ptr::null(), |info| info.dli_sname);
+    if name.is_null() {
+        return false;
+    }
+    // SAFETY: dladdr(3) gave a C string that lives as long as its file is loaded.
+    let name = unsafe { CStr::from_ptr(name) };
+    name == c"__call_tls_dtors"
+}
+
+/// What the loader knows of an address.
+fn symbol_of(address: usize) -> Option<libc::Dl_info> {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: dladdr(3) only looks the address up and writes `info`.
     let found = unsafe { libc::dladdr(ptr::without_provenance(address), info.as_mut_ptr()) };
     // SAFETY: Dl_info is plain data for which all zeros is valid, so it is initialised.
     let info = unsafe { info.assume_init() };
-    (found != 0).then_some(info.dli_fbase as usize)
-}
-
-// The Itanium C++ ABI's unwinder; std links it.
-unsafe extern "C" {
-    fn _Unwind_Backtrace(
-        callback: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-        argument: *mut c_void,
-    ) -> c_int;
-    fn _Unwind_GetIP(context: *mut c_void) -> usize;
-    fn _Unwind_GetCFA(context: *mut c_void) -> usize;
+    (found != 0).then_some(info)
 }

@@ -1,6 +1,8 @@
 //! What the process as a whole looks like from /proc.
 
 use std::fs;
+use std::io;
+use std::io::Write;
 use std::process;
 
 /// Counts the OS threads of this process; `None` if /proc is not there.
@@ -11,6 +13,12 @@ pub(crate) fn thread_count() -> Option<usize> {
 /// Reads one number of /proc, such as a limit.
 pub(crate) fn proc_number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Says something on stderr. It fails for nobody: a daemon's stderr may have no reader, and
+/// who reports must not panic for that.
+pub(crate) fn report(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// Ends the process at once, after one line on stderr that does not go through std's
