@@ -13,6 +13,7 @@ use crate::hub::Mode;
 use crate::hub::UNWINDS;
 use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
+use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::packet::HandleSide;
 use crate::scheduler::Outcome;
@@ -170,8 +171,7 @@ impl<T> JoinHandle<T> {
             return head.is_done();
         }
         head.start_watching();
-        let reason = Reason::Join(head.id);
-        match head.watchers.wait(deadline, reason, Mode::Plain, |()| head.fate()) {
+        match head.watchers.wait(deadline, What::Kill, Mode::Plain, |()| head.fate()) {
             Ok(ended) => ended,
             Err(Outcome::Interrupted) => interrupted(),
             Err(_) => false,

@@ -110,8 +110,15 @@ extern "C" fn on_fault(
     }
     let Some(before) = BEFORE.get() else { process::abort() };
     let index = usize::from(signal == SIGNALS[1]);
+    if !is_fault && before[index].ignores() {
+        return;
+    }
     // SAFETY: these are the arguments of this very signal.
     unsafe { before[index].forward(signal, info, context) };
+    if !is_fault && Action::current(signal).is_ok_and(|now| now.is_default()) {
+        // No instruction runs again and faults: the signal that was sent is sent once more.
+        sigaction::raise(signal);
+    }
 }
 
 fn current_occupant() -> Option<&'static Occupant> {

@@ -56,8 +56,9 @@ pub fn remote() -> Remote {
     match hub::get() {
         Ok(hub) => {
             let shared = hub.shared();
-            shared.add_holder();
-            Remote { hub: shared, hub_number: shared.first_ticket(), counted: true }
+            let hub_number = shared.first_ticket();
+            shared.add_holder(hub_number);
+            Remote { hub: shared, hub_number, counted: true }
         }
         Err(error) => panic!("a remote handle needs the thread's hub: {error}"),
     }
@@ -110,7 +111,7 @@ impl Remote {
 impl Clone for Remote {
     fn clone(&self) -> Remote {
         if self.counted {
-            self.hub.add_holder();
+            self.hub.add_holder(self.hub_number);
         }
         Remote { hub: self.hub, hub_number: self.hub_number, counted: self.counted }
     }

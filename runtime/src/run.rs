@@ -88,7 +88,7 @@ fn wait_for_an_end(hub: &Hub, mode: Mode) -> Outcome {
     let ticket = hub.ticket();
     debug_assert_eq!(ticket.slot, ROOT);
     hub.state().turn.tell_of_ends(Some(ticket));
-    let outcome = hub.block(Deadline::NEVER, Reason::Scope, mode);
+    let outcome = hub.block(Deadline::NEVER, Reason::Ends, mode);
     hub.state().turn.tell_of_ends(None);
     outcome
 }

@@ -21,7 +21,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::identity::Thread;
-use crate::hub::reason::Reason;
+use crate::hub::reason::What;
 use crate::hub::shared::SharedRecord;
 use crate::join::JoinHandle;
 use crate::packet::Observer;
@@ -291,7 +291,7 @@ impl Family {
                 self.kill_children(hub);
             }
             let mode = if killing { Mode::Masked } else { Mode::Plain };
-            let waited = self.ended.wait(Deadline::NEVER, Reason::Scope, mode, |()| {
+            let waited = self.ended.wait(Deadline::NEVER, What::Scope, mode, |()| {
                 let over = self.running.load(Ordering::Acquire) == 0;
                 let ignored = killing && self.kill_ignored.load(Ordering::Acquire);
                 (over || ignored).then_some(over)

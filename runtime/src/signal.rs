@@ -16,7 +16,10 @@ use crate::fd::Direction;
 use crate::fd::Done;
 use crate::fd::Limit;
 use crate::fd::Source;
+use crate::hub;
+use crate::hub::Hub;
 use crate::hub::reason::Reason;
+use crate::hub::shared::SharedRecord;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicI32;
 use crate::sys::atomic::AtomicU32;
@@ -92,6 +95,9 @@ static BELL_TABLE: [Bell; BELLS] = [const { Bell::new() }; BELLS];
 /// An eventfd that the handler rings while a wait has it.
 struct Bell {
     taken: AtomicBool,
+    /// The hub of the wait, and its first ticket: a wait of a hub that has ended is over.
+    /// `None` on a thread without a hub, where each wait comes to its end.
+    hub: Lock<Option<(SharedRecord, u64)>>,
     /// -1 until it is first taken; then never closed.
     fd: AtomicI32,
 }
@@ -101,17 +107,31 @@ struct Ringing(&'static Bell);
 
 impl Bell {
     const fn new() -> Bell {
-        Bell { taken: AtomicBool::new(false), fd: AtomicI32::new(-1) }
+        Bell { taken: AtomicBool::new(false), hub: Lock::new(None), fd: AtomicI32::new(-1) }
     }
 
     fn take() -> io::Result<Ringing> {
-        let free = BELL_TABLE.iter().find(|bell| !bell.taken.swap(true, Ordering::Acquire));
+        let mut bells = BELL_TABLE.iter();
+        let free = bells.find(|bell| !bell.taken.swap(true, Ordering::Acquire));
+        let free = free.or_else(|| BELL_TABLE.iter().find(|bell| bell.take_from_ended_hub()));
         let free = free.ok_or_else(|| io::Error::other("too many waits for signals"))?;
         let ringing = Ringing(free);
+        let hub = hub::current().map(Hub::shared);
+        *free.hub.lock() = hub.map(|hub| (hub, hub.first_ticket()));
         if free.fd.load(Ordering::Acquire) == -1 {
             free.fd.store(epoll::eventfd()?.into_raw_fd(), Ordering::Release);
         }
         Ok(ringing)
+    }
+
+    /// Takes over a bell that is taken, if nobody will ever give it back.
+    fn take_from_ended_hub(&self) -> bool {
+        let mut hub = self.hub.lock();
+        let ended = hub.is_some_and(|(hub, number)| hub.first_ticket() != number);
+        if ended {
+            *hub = None;
+        }
+        ended
     }
 }
 
@@ -125,6 +145,7 @@ impl Ringing {
 
 impl Drop for Ringing {
     fn drop(&mut self) {
+        *self.0.hub.lock() = None;
         self.0.taken.store(false, Ordering::Release);
     }
 }

@@ -17,9 +17,8 @@ use crate::error;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
-use crate::hub::reason::Reason;
+use crate::hub::reason::What;
 use crate::hub::turn::IDLE_HELPERS;
-use crate::scheduler::Outcome;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
@@ -41,7 +40,8 @@ use crate::wait_queue::WaitQueue;
 ///
 /// # Cancellation
 ///
-/// The closure goes on to its end, and its result is dropped.
+/// The closure goes on to its end, and its result is dropped there. A result that came
+/// together with the kill is given; the kill comes at the next wait.
 ///
 /// # Examples
 ///
@@ -55,7 +55,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    match run_on(&GENERAL, Reason::Blocking, f) {
+    match run_on(&GENERAL, What::Blocking, f) {
         Ok(value) => value,
         Err(error) => panic!("the thread pool has no thread: {error}"),
     }
@@ -87,43 +87,105 @@ where
     if hub::current().is_some_and(Hub::is_unwinding) {
         return Err(error::unwinding());
     }
-    run_on(&LOOKUPS, Reason::Lookup, f)?
+    run_on(&LOOKUPS, What::Lookup, f)?
 }
 
-fn run_on<F, T>(lane: &'static Lane, reason: Reason, f: F) -> io::Result<T>
+/// What a job has come to, which its thread and the waiter share.
+enum Progress<T> {
+    Running,
+    Done(io::Result<thread::Result<T>>),
+    /// The waiter has gone: whatever comes is dropped by the job's thread.
+    Abandoned,
+}
+
+fn run_on<F, T>(lane: &'static Lane, what: What, f: F) -> io::Result<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     // Without a hub there is nobody to run meanwhile.
     let Some(hub) = hub::current() else { return Ok(f()) };
-    let result = Arc::new(WaitQueue::new(None));
-    let there = Arc::clone(&result);
+    let progress = Arc::new(WaitQueue::new(Progress::Running));
+    let there = Arc::clone(&progress);
     let (shared, hub_number) = (hub.shared(), hub.shared().first_ticket());
-    shared.add_holder();
-    let job = move || {
-        let outcome = panic::catch_unwind(AssertUnwindSafe(f));
-        there.lock().state = Some(outcome);
-        there.wake_one();
-        // Dropped here if the waiter has gone, whatever the destructor does.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(there)));
+    shared.add_holder(hub_number);
+    lane.submit(Box::new(move |thread_started| {
+        finish(&there, run_job(thread_started, f));
         shared.remove_holder(hub_number);
+    }));
+    let given = match progress.wait(Deadline::NEVER, what, Mode::Plain, Progress::take) {
+        Ok(given) => given,
+        Err(_) => {
+            // What came together with the kill is given; the kill comes at the next wait.
+            let left = progress.lock().state.abandon();
+            left.unwrap_or_else(|| hub.throw())
+        }
     };
-    if let Err(error) = lane.submit(Box::new(job)) {
-        shared.remove_holder(hub_number);
-        return Err(error);
-    }
-    let outcome = result.wait(Deadline::NEVER, reason, Mode::Plain, Option::take);
-    drop(result);
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(payload)) => hub.rethrow(payload),
-        Err(Outcome::Interrupted) => hub.throw(),
-        Err(_) => unreachable!("the wait has no deadline"),
+    match given? {
+        Ok(value) => Ok(value),
+        Err(payload) => hub.rethrow(payload),
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Runs a job's closure, or drops it if there is no thread for it.
+fn run_job<F, T>(thread_started: io::Result<()>, f: F) -> io::Result<thread::Result<T>>
+where
+    F: FnOnce() -> T,
+{
+    match thread_started {
+        Ok(()) => Ok(panic::catch_unwind(AssertUnwindSafe(f))),
+        Err(error) => {
+            drop_quietly(f);
+            Err(error)
+        }
+    }
+}
+
+/// Hands what a job has given to the waiter.
+fn finish<T>(progress: &WaitQueue<Progress<T>>, given: io::Result<thread::Result<T>>) {
+    let mut inner = progress.lock();
+    let unwanted = match inner.state {
+        Progress::Abandoned => Some(given),
+        _ => {
+            inner.state = Progress::Done(given);
+            None
+        }
+    };
+    drop(inner);
+    progress.wake_one();
+    drop_quietly(unwanted);
+}
+
+/// Drops a value of the user's, whatever its destructor does.
+fn drop_quietly<T>(value: T) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // Its destructor may panic as well: there is no end to that.
+        mem::forget(payload);
+    }
+}
+
+impl<T> Progress<T> {
+    fn take(&mut self) -> Option<io::Result<thread::Result<T>>> {
+        match mem::replace(self, Progress::Running) {
+            Progress::Done(given) => Some(given),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Goes without the result; gives it if it is there already.
+    fn abandon(&mut self) -> Option<io::Result<thread::Result<T>>> {
+        match mem::replace(self, Progress::Abandoned) {
+            Progress::Done(given) => Some(given),
+            _ => None,
+        }
+    }
+}
+
+/// Is called once: with the error if no thread could be started for it.
+type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// Threads that take jobs from one queue.
 struct Lane {
@@ -146,6 +208,7 @@ struct Queue {
     /// Jobs in the two lists.
     waiting: usize,
     threads: usize,
+    /// Threads that take a job as soon as they come to the queue.
     idle: usize,
 }
 
@@ -160,20 +223,19 @@ impl Lane {
         Lane { name, threads_max, queue: WaitQueue::new(queue) }
     }
 
-    /// Puts a job in line. The error is that there is no thread, and none can be started.
-    fn submit(&'static self, job: Job) -> io::Result<()> {
+    /// Puts a job in line.
+    fn submit(&'static self, job: Job) {
         let entry = Box::new(Entry { job, below: None });
         let mut inner = self.queue.lock();
-        let Queue { waiting, idle, threads, .. } = &mut inner.state;
-        let start = *waiting >= *idle && *threads < self.threads_max;
-        *threads += usize::from(start);
+        let queue = &mut inner.state;
+        queue.push(entry);
+        let start = queue.waiting > queue.idle && queue.threads < self.threads_max;
+        queue.threads += usize::from(start);
         drop(inner);
-        if start && let Err(error) = self.start_thread() {
-            self.do_without_thread(error)?;
-        }
-        self.queue.lock().state.push(entry);
         self.queue.wake_one();
-        Ok(())
+        if start && let Err(error) = self.start_thread() {
+            self.do_without_thread(&error);
+        }
     }
 
     fn start_thread(&'static self) -> io::Result<()> {
@@ -181,41 +243,70 @@ impl Lane {
         builder.spawn(|| self.work()).map(drop)
     }
 
-    /// A thread was counted and could not be started: an error if there is no other.
+    /// A thread was counted and could not be started: if there is no other, all jobs in
+    /// line fail, which may count on that thread.
     #[cold]
-    fn do_without_thread(&self, error: io::Error) -> io::Result<()> {
+    fn do_without_thread(&self, error: &io::Error) {
         let mut inner = self.queue.lock();
-        inner.state.threads -= 1;
-        if inner.state.threads > 0 {
-            return Ok(());
-        }
+        let queue = &mut inner.state;
+        queue.threads -= 1;
+        let mut failed = if queue.threads == 0 { queue.take_all() } else { None };
         drop(inner);
-        // Jobs that others put in line meanwhile, counting on that thread, are done here.
-        while let Some(entry) = { self.queue.lock().state.pop() } {
-            (entry.job)();
+        while let Some(mut entry) = failed {
+            failed = entry.below.take();
+            let error =
+                error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+            (entry.job)(Err(error));
         }
-        Err(error)
     }
 
     /// What a thread of the lane does.
     fn work(&self) {
+        self.queue.lock().state.idle += 1;
         loop {
-            self.queue.lock().state.idle += 1;
-            IDLE_HELPERS.fetch_add(1, Ordering::Release);
             let deadline = Deadline::after(IDLE_EXIT);
-            let entry = self.queue.wait(deadline, Reason::Blocking, Mode::Masked, Queue::pop);
-            IDLE_HELPERS.fetch_sub(1, Ordering::Release);
-            let mut inner = self.queue.lock();
-            inner.state.idle -= 1;
-            if entry.is_err() && inner.state.waiting == 0 {
-                inner.state.threads -= 1;
-                return;
+            let helper = IdleHelper::enter();
+            let entry = self.queue.wait(deadline, What::Work, Mode::Masked, Queue::take);
+            drop(helper);
+            match entry {
+                Ok(entry) => (entry.job)(Ok(())),
+                Err(_) if self.leave() => return,
+                Err(_) => continue,
             }
-            drop(inner);
-            if let Ok(entry) = entry {
-                (entry.job)();
-            }
+            self.queue.lock().state.idle += 1;
         }
+    }
+
+    /// Counts an idle thread out; false if a job has come after all.
+    fn leave(&self) -> bool {
+        let mut inner = self.queue.lock();
+        let queue = &mut inner.state;
+        if queue.waiting > 0 {
+            return false;
+        }
+        queue.idle -= 1;
+        queue.threads -= 1;
+        true
+    }
+}
+
+/// Counts a thread that will wake nobody.
+struct IdleHelper {
+    counted: usize,
+}
+
+impl IdleHelper {
+    /// Counts this thread, unless a job has left coroutines behind on it.
+    fn enter() -> IdleHelper {
+        let counted = usize::from(hub::current().is_none_or(|hub| hub.live() == 0));
+        IDLE_HELPERS.fetch_add(counted, Ordering::Release);
+        IdleHelper { counted }
+    }
+}
+
+impl Drop for IdleHelper {
+    fn drop(&mut self) {
+        IDLE_HELPERS.fetch_sub(self.counted, Ordering::Release);
     }
 }
 
@@ -226,17 +317,31 @@ impl Queue {
         self.waiting += 1;
     }
 
-    fn pop(&mut self) -> Option<Box<Entry>> {
+    /// Takes the oldest job, for a thread that was idle.
+    fn take(&mut self) -> Option<Box<Entry>> {
         if self.front.is_none() {
-            while let Some(mut entry) = self.back.take() {
-                self.back = mem::replace(&mut entry.below, self.front.take());
-                self.front = Some(entry);
-            }
+            self.turn_over();
         }
         let mut first = self.front.take()?;
-        self.waiting -= 1;
         self.front = first.below.take();
+        self.waiting -= 1;
+        self.idle -= 1;
         Some(first)
+    }
+
+    /// Takes all jobs, in no order.
+    fn take_all(&mut self) -> Option<Box<Entry>> {
+        self.waiting = 0;
+        self.turn_over();
+        self.front.take()
+    }
+
+    /// Puts the newest in front of the others, the oldest of them on top.
+    fn turn_over(&mut self) {
+        while let Some(mut entry) = self.back.take() {
+            self.back = mem::replace(&mut entry.below, self.front.take());
+            self.front = Some(entry);
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 //! A queue guards a state by a lock of its own. A waiter tries to take what it wants from
 //! the state; if it cannot, it links a node of its own frame into the list and blocks.
 //! Whoever changes the state wakes the first. A wake is advice to try again, so one who was
-//! woken and leaves without having tried passes the wake on.
+//! woken and leaves without having tried passes the wake on. For one who will never run
+//! again the hub does so; it cannot touch the queue, which may be gone, and makes everybody
+//! try again who waits at its address (see `hub::wake::retry`).
 //!
 //! **Invariants:** a node is touched only under the lock, and unlinked before its frame
 //! goes away. Who wakes copies the name of the wait under the lock and uses it after.
@@ -22,6 +24,7 @@ use std::ptr;
 
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
+use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::scheduler::Outcome;
@@ -77,7 +80,7 @@ impl<S> WaitQueue<S> {
     pub(crate) fn wait<R>(
         &self,
         deadline: Deadline,
-        reason: Reason,
+        what: What,
         mode: Mode,
         mut take: impl FnMut(&mut S) -> Option<R>,
     ) -> Result<R, Outcome> {
@@ -86,9 +89,12 @@ impl<S> WaitQueue<S> {
         }
         let node = pin!(Node::new());
         let node = node.as_ref();
+        let reason = Reason::Queue(what, ptr::from_ref(self).addr());
         let mut had_its_turn = false;
         loop {
             let place = Place::current();
+            // Before the lock is taken: whoever wakes this node finds it announced.
+            place.announce(reason);
             let mut inner = self.lock();
             if let Some(taken) = take(&mut inner.state) {
                 return Ok(taken);
@@ -96,13 +102,10 @@ impl<S> WaitQueue<S> {
             inner.list.link(node, place.wake_ref(), had_its_turn);
             drop(inner);
             let linked = Linked { queue: self, node };
-            let outcome = place.block(deadline, reason, mode);
-            let was_taken_out = !linked.unlink();
-            if outcome != Outcome::Woken {
-                if was_taken_out {
-                    self.wake_one();
-                }
-                return Err(outcome);
+            match place.block(deadline, reason, mode) {
+                Outcome::Woken => linked.stay(),
+                // Dropping `linked` passes on a wake that came meanwhile.
+                outcome => return Err(outcome),
             }
             had_its_turn = true;
         }
@@ -122,29 +125,32 @@ impl<S> WaitQueue<S> {
 
     /// Wakes everybody who waits now.
     pub(crate) fn wake_all(&self) {
-        // A waiter that comes back to wait meanwhile goes to the end, behind the last of
-        // those who are to be woken, and is woken again at most.
+        // A waiter of another thread that comes back meanwhile is only woken again.
         while self.wake_one() {}
     }
 }
 
-/// Takes a node out of its list before the frame goes away, even if that is by a panic.
+/// Takes a node out of its list before the frame goes away, even if that is by a panic, and
+/// passes on a wake that it had.
 struct Linked<'a, S> {
     queue: &'a WaitQueue<S>,
     node: Pin<&'a Node>,
 }
 
 impl<S> Linked<'_, S> {
-    /// Takes the node out; false if somebody else has.
-    fn unlink(self) -> bool {
+    /// Takes the node out for another try.
+    fn stay(self) {
         let Linked { queue, node } = *ManuallyDrop::new(self);
-        queue.lock().list.unlink(node)
+        queue.lock().list.unlink(node);
     }
 }
 
 impl<S> Drop for Linked<'_, S> {
     fn drop(&mut self) {
-        self.queue.lock().list.unlink(self.node);
+        let was_woken = !self.queue.lock().list.unlink(self.node);
+        if was_woken {
+            self.queue.wake_one();
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::hub::HUB;
 use crate::hub::Hub;
 use crate::hub::shared::Message;
 use crate::hub::task::Body;
+use crate::hub::wake;
+use crate::scheduler::State as TaskState;
+use crate::scheduler::Ticket;
 
 /// The one thread-local of the runtime's core with a destructor, which runs no user code.
 struct Guard;
@@ -56,18 +59,23 @@ pub(crate) fn end_hub() {
     let hub = unsafe { &*pointer };
     let shared = hub.shared();
     let next_ticket = hub.state().scheduler.next_ticket();
-    let unread = shared.close(next_ticket);
-    let sent = unread.filter_map(|message| match message {
-        Message::Spawn(new) => Some(new.body),
-        _ => None,
-    });
+    let mut sent = Vec::new();
+    // Waits that are not to be lost to those who come after in the same queue.
+    let mut woken = hub.woken_in_queues();
+    for message in shared.close(next_ticket) {
+        match message {
+            Message::Spawn(new) => sent.push(new.body),
+            Message::Wake(ticket) => woken.extend(hub.queue_of(ticket)),
+            _ => {}
+        }
+    }
     if let Some(running) = hub.running() {
         // The packet that the name is in may be freed below, before the stack overflows.
         // SAFETY: the process exits in this coroutine, so its code is the caller.
         unsafe { running.forget_name() };
     }
-    let unfinished: Vec<Body> = sent.chain(hub.bodies()).collect();
-    for body in unfinished {
+    sent.extend(hub.bodies());
+    for body in sent {
         // SAFETY: no task of this hub runs any more, so nobody uses its body.
         unsafe { body.abandon() };
     }
@@ -79,9 +87,29 @@ pub(crate) fn end_hub() {
     }
     // Else a coroutine has called `process::exit`: its stack is in use until the very end.
     shared.release();
+    woken.into_iter().for_each(|queue| wake::retry(Some(queue)));
 }
 
 impl Hub {
+    /// The queues of those who were woken there, and will not run any more.
+    fn woken_in_queues(&self) -> Vec<usize> {
+        let state = self.state();
+        let ready = state.scheduler.iter().filter(|(_, state, _)| *state == TaskState::Ready);
+        ready.filter_map(|(_, _, task)| task.reason.queue()).collect()
+    }
+
+    /// The queue that somebody waits in, or waited for ever, by the ticket of the wait.
+    fn queue_of(&self, ticket: Ticket) -> Option<usize> {
+        let mut state = self.state();
+        if let Some(queue) = state.turn.lost_wait(ticket) {
+            return Some(queue);
+        }
+        let task = state.scheduler.get(ticket.slot)?;
+        let waits = state.scheduler.state(ticket.slot) == Some(TaskState::Blocked)
+            && state.scheduler.ticket(ticket.slot) == ticket;
+        waits.then(|| task.reason.queue()).flatten()
+    }
+
     fn bodies(&self) -> Vec<Body> {
         self.state().scheduler.iter().filter_map(|(_, _, task)| task.body).collect()
     }

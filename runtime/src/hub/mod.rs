@@ -234,10 +234,11 @@ impl Hub {
         self.shared
     }
 
-    /// Whether a ticket was given out by this hub, and not by one before it.
-    #[inline]
-    pub(crate) fn owns(&self, ticket: Ticket) -> bool {
-        ticket.number >= self.shared.first_ticket()
+    /// Whether a ticket that wakes nobody is that of a wait which is over: not one of an
+    /// earlier hub, nor of a task that was given up in its wait.
+    pub(crate) fn is_late(&self, ticket: Ticket) -> bool {
+        let mut state = self.state.borrow_mut();
+        ticket.number >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()
     }
 
     /// The state, for the layers above. Never across a switch or user code.

@@ -18,19 +18,41 @@ pub(crate) enum Reason {
     Join(u64),
     /// `unpark`.
     Park,
-    /// The coroutines of a scope.
-    Scope,
-    /// A job in the thread pool.
-    Blocking,
-    /// A name to be looked up.
-    Lookup,
+    /// The end of any coroutine.
+    Ends,
+    /// A turn in the wait queue at that address, which is only compared.
+    Queue(What, usize),
     /// A signal of the operating system.
     Signal,
     /// Nothing: it has not run yet.
     Start,
 }
 
+/// What somebody in a wait queue waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The coroutines of a scope.
+    Scope,
+    /// The end of a coroutine that was killed.
+    Kill,
+    /// A job in the thread pool.
+    Blocking,
+    /// A name to be looked up.
+    Lookup,
+    /// Work: a thread of the pool.
+    Work,
+}
+
 impl Reason {
+    /// The address of the wait queue.
+    #[inline]
+    pub(crate) fn queue(self) -> Option<usize> {
+        match self {
+            Reason::Queue(_, address) => Some(address),
+            _ => None,
+        }
+    }
+
     /// The reason without what tells one wait from another of its kind.
     pub(crate) fn kind(self) -> &'static str {
         match self {
@@ -40,9 +62,12 @@ impl Reason {
             Reason::Writable(_) => "write",
             Reason::Join(_) => "join",
             Reason::Park => "unpark",
-            Reason::Scope => "end of scope",
-            Reason::Blocking => "blocking job",
-            Reason::Lookup => "name lookup",
+            Reason::Ends => "end of all",
+            Reason::Queue(What::Scope, _) => "end of scope",
+            Reason::Queue(What::Kill, _) => "end of the killed",
+            Reason::Queue(What::Blocking, _) => "blocking job",
+            Reason::Queue(What::Lookup, _) => "name lookup",
+            Reason::Queue(What::Work, _) => "work",
             Reason::Signal => "signal",
             Reason::Start => "first run",
         }

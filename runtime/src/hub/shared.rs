@@ -19,7 +19,6 @@ use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
-use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::epoll;
 use crate::sys::lock::Lock;
@@ -34,10 +33,16 @@ pub(crate) struct Shared {
     inbox: Inbox,
     /// Whether the hub is about to sleep in the kernel, so that a message must ring.
     asleep: AtomicBool,
+    inner: Lock<Inner>,
+}
+
+/// The part that is behind a lock.
+#[derive(Debug)]
+struct Inner {
     /// `None` once the hub has ended.
-    kernel: Lock<Option<KernelSide>>,
+    kernel: Option<KernelSide>,
     /// Those outside who can still wake the hub: remote handles and running pool jobs.
-    holders: AtomicUsize,
+    holders: usize,
 }
 
 /// The fds of a hub that other threads may use. The hub closes them.
@@ -61,6 +66,8 @@ pub(crate) enum Message {
     Kill { slot: u32, id: u64 },
     /// A new task.
     Spawn(NewTask),
+    /// Those who wait in the queue at that address, or in any, are to try again.
+    Retry(Option<usize>),
     /// A descriptor was closed elsewhere, and is out of the epoll instance.
     Forget { fd: RawFd, id: u64 },
     /// Print the table of tasks.
@@ -89,10 +96,9 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         asleep: AtomicBool::new(false),
-        kernel: Lock::new(None),
-        holders: AtomicUsize::new(0),
+        inner: Lock::new(Inner { kernel: None, holders: 0 }),
     });
-    *record.kernel.lock() = Some(kernel);
+    record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
 }
@@ -113,9 +119,10 @@ impl Shared {
     /// Refuses all further messages and calls; gives the messages that nobody read. The
     /// record may then be released.
     pub(crate) fn close(&self, next_ticket: u64) -> Messages {
-        *self.kernel.lock() = None;
+        let mut inner = self.inner.lock();
+        *inner = Inner { kernel: None, holders: 0 };
         self.first_ticket.store(next_ticket, Ordering::Release);
-        self.holders.store(0, Ordering::Relaxed);
+        drop(inner);
         self.inbox.take(closed())
     }
 
@@ -139,8 +146,8 @@ impl Shared {
 
     #[cold]
     fn ring(&self) {
-        let kernel = self.kernel.lock();
-        if let Some(kernel) = *kernel {
+        let inner = self.inner.lock();
+        if let Some(kernel) = inner.kernel {
             epoll::eventfd_raise(kernel.alarm);
         }
     }
@@ -174,38 +181,43 @@ impl Shared {
     /// Removes an fd from the hub's epoll instance, from any thread, and lets the hub know.
     pub(crate) fn unregister(&self, fd: RawFd, id: u64) {
         let first_ticket = self.first_ticket();
-        let kernel = self.kernel.lock();
+        let inner = self.inner.lock();
         // ENOENT: it was never registered there, or with a hub that had the record before.
-        let deleted = kernel.is_some_and(|kernel| epoll::delete(kernel.epoll, fd).is_ok());
-        drop(kernel);
+        let deleted = inner.kernel.is_some_and(|kernel| epoll::delete(kernel.epoll, fd).is_ok());
+        drop(inner);
         if deleted {
             self.post(first_ticket, Message::Forget { fd, id });
         }
     }
 
-    /// Counts somebody who can still wake the hub.
-    pub(crate) fn add_holder(&self) {
-        self.holders.fetch_add(1, Ordering::Relaxed);
+    /// Counts somebody who can still wake the hub that began with `first_ticket`.
+    pub(crate) fn add_holder(&self, first_ticket: u64) {
+        let mut inner = self.inner.lock();
+        // A hub that has ended does not count, and the one after it has its own holders.
+        if self.first_ticket() == first_ticket {
+            inner.holders += 1;
+        }
     }
 
     /// Takes back [`add_holder`](Shared::add_holder) of the hub that began with
     /// `first_ticket`, after the last wake. The hub is made to look again: it may have been
     /// the last, and nothing can wake it any more.
     pub(crate) fn remove_holder(&self, first_ticket: u64) {
-        // A hub that has ended does not count, and the one after it has its own holders.
+        let mut inner = self.inner.lock();
         if self.first_ticket() != first_ticket {
             return;
         }
-        let one_less = |holders: usize| holders.checked_sub(1);
-        let before = self.holders.fetch_update(Ordering::Release, Ordering::Relaxed, one_less);
-        if before == Ok(1) {
+        inner.holders -= 1;
+        let was_last = inner.holders == 0;
+        drop(inner);
+        if was_last {
             self.post(first_ticket, Message::Look);
         }
     }
 
     /// How many can still wake the hub.
     pub(crate) fn holders(&self) -> usize {
-        self.holders.load(Ordering::Acquire)
+        self.inner.lock().holders
     }
 }
 

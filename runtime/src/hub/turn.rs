@@ -24,15 +24,18 @@ use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
+use crate::hub::reason::Reason;
 use crate::hub::shared::Message;
 use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::NewTask;
 use crate::hub::task::Task;
+use crate::hub::wake;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Outcome;
 use crate::scheduler::Scheduler;
+use crate::scheduler::State as TaskState;
 use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
@@ -60,6 +63,8 @@ pub(crate) struct Turn {
     idle_looks: u32,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
+    /// Waits in queues of tasks that were given up, with the addresses of the queues.
+    lost_waits: Vec<(Ticket, usize)>,
     /// Scratch for the timers that are due.
     due: Vec<Due<Alarm>>,
 }
@@ -88,6 +93,7 @@ impl Turn {
             trimmed: now,
             idle_looks: 0,
             ends: None,
+            lost_waits: Vec::new(),
             due: Vec::new(),
         }
     }
@@ -95,6 +101,12 @@ impl Turn {
     /// Sets who is woken when a coroutine ends, or is found to swallow its kill.
     pub(crate) fn tell_of_ends(&mut self, whom: Option<Ticket>) {
         self.ends = whom;
+    }
+
+    /// Whether a ticket was that of a wait that was given up; gives its queue, once.
+    pub(super) fn lost_wait(&mut self, ticket: Ticket) -> Option<usize> {
+        let at = self.lost_waits.iter().position(|(lost, _)| *lost == ticket)?;
+        Some(self.lost_waits.swap_remove(at).1)
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -302,18 +314,46 @@ impl Hub {
         self.state().turn.idle_looks = 0;
         for message in self.shared.take_messages() {
             match message {
-                Message::Wake(ticket) => {
-                    self.wake(ticket);
-                }
+                Message::Wake(ticket) => self.receive_wake(ticket),
                 Message::Kill { slot, id } => {
                     self.kill(slot, id);
                 }
                 Message::Spawn(new) => self.admit(new),
+                Message::Retry(queue) => self.wake_queue(queue),
                 Message::Forget { fd, id } => self.forget(fd, id),
                 Message::Dump => self.print_table(),
                 Message::Look => {}
             }
         }
+    }
+
+    /// Ends a wait that another thread names.
+    fn receive_wake(&self, ticket: Ticket) {
+        if self.wake(ticket) {
+            return;
+        }
+        if ticket.number < self.shared.first_ticket() {
+            // It was posted to the hub that had the record before, as that ended.
+            wake::retry(None);
+        } else if let Some(queue) = { self.state().turn.lost_wait(ticket) } {
+            wake::retry(Some(queue));
+        }
+    }
+
+    /// Wakes those who wait in the queue at an address, or in any.
+    fn wake_queue(&self, queue: Option<usize>) {
+        let mut state = self.state();
+        let waits = |reason: Reason| match queue {
+            Some(_) => reason.queue() == queue,
+            None => reason.queue().is_some(),
+        };
+        let slots: Vec<u32> = state
+            .scheduler
+            .iter()
+            .filter(|(_, _, task)| waits(task.reason))
+            .map(|(slot, _, _)| slot)
+            .collect();
+        slots.into_iter().for_each(|slot| state.scheduler.wake_slot(slot));
     }
 
     /// Drops the entry of a descriptor that another thread has closed.
@@ -377,12 +417,22 @@ pub(super) fn tell_of_end(state: &mut State) {
 /// Leaves a task as it is for ever: it is not resumed again, and its stack not reused.
 pub(crate) fn give_up(hub: &Hub, slot: u32) {
     let mut state = hub.state();
+    let (standing, ticket) = (state.scheduler.state(slot), state.scheduler.ticket(slot));
     let Some(task) = state.scheduler.evict(slot) else { return };
     if task.coroutine.is_none() {
         let class = task.class;
         state.stacks.release(class);
     }
+    let mut was_woken = None;
+    match (standing, task.reason.queue()) {
+        (Some(TaskState::Ready), queue) => was_woken = queue,
+        (_, Some(queue)) => state.turn.lost_waits.push((ticket, queue)),
+        _ => {}
+    }
     drop(state);
+    if was_woken.is_some() {
+        wake::retry(was_woken);
+    }
     let label = table::label(task.id, task.name());
     let spawned_at = task.spawned_at;
     process::report(&format!("corovent: coroutine {label}, spawned at {spawned_at}, is given up"));

@@ -6,10 +6,13 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
+use crate::hub::shared;
+use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
 use crate::scheduler::Outcome;
 use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::futex;
@@ -27,13 +30,14 @@ pub(crate) enum WakeRef {
 
 impl WakeRef {
     /// Ends the wait, from any thread. False if nobody will ever return from it, because its
-    /// hub has ended: what was to be handed over goes to the next then.
+    /// hub has ended or has given the task up: what was to be handed over goes to the next
+    /// then.
     #[inline]
     pub(crate) fn wake(self) -> bool {
         match self {
             WakeRef::Task { hub, ticket } => match hub::current() {
                 Some(own) if std::ptr::eq(own.shared(), hub) => {
-                    own.wake(ticket) || own.owns(ticket)
+                    own.wake(ticket) || own.is_late(ticket)
                 }
                 _ => hub.post_wake(ticket),
             },
@@ -42,13 +46,30 @@ impl WakeRef {
     }
 }
 
+/// Makes everybody in the process try again who waits in the wait queue at an address, or in
+/// any: a wake was given to one of them who will never run again.
+///
+/// The queue itself may be gone, so it is found through those who wait in it.
+#[cold]
+pub(crate) fn retry(queue: Option<usize>) {
+    shared::for_each(|hub| {
+        hub.post(hub.first_ticket(), Message::Retry(queue));
+    });
+    for parker in PARKERS.iter() {
+        let waits_in = parker.queue.load(Ordering::Acquire);
+        if waits_in != 0 && queue.is_none_or(|queue| queue == waits_in) {
+            parker.unpark(parker.number());
+        }
+    }
+}
+
 /// Where the running code waits: as a task of its thread's hub, or by stopping the thread.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum Place {
     /// A coroutine, or the root of a hub.
     Task(&'static Hub),
     /// A thread without a hub.
-    Thread(&'static Record<Parker>),
+    Thread(Seat),
 }
 
 impl Place {
@@ -57,25 +78,36 @@ impl Place {
     pub(crate) fn current() -> Place {
         match hub::current() {
             Some(hub) => Place::Task(hub),
-            None => Place::Thread(Parker::current()),
+            None => Place::Thread(Seat::take()),
         }
     }
 
     /// Names the next wait at this place.
     #[inline]
-    pub(crate) fn wake_ref(self) -> WakeRef {
+    pub(crate) fn wake_ref(&self) -> WakeRef {
         match self {
             Place::Task(hub) => WakeRef::Task { hub: hub.shared(), ticket: hub.ticket() },
-            Place::Thread(parker) => WakeRef::Thread { parker, number: parker.number() },
+            Place::Thread(Seat { parker, .. }) => {
+                WakeRef::Thread { parker, number: parker.number() }
+            }
+        }
+    }
+
+    /// Lets [`retry`] find the next wait, from now on.
+    #[inline]
+    pub(crate) fn announce(&self, reason: Reason) {
+        // A task's reason is looked at only once it waits, by its own hub.
+        if let Place::Thread(Seat { parker, .. }) = self {
+            parker.queue.store(reason.queue().unwrap_or(0), Ordering::Release);
         }
     }
 
     /// Waits until the name is used, or the deadline, or what `mode` lets through.
     #[inline]
-    pub(crate) fn block(self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
+    pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
         match self {
             Place::Task(hub) => hub.block(deadline, reason, mode),
-            Place::Thread(parker) => parker.park(deadline),
+            Place::Thread(Seat { parker, .. }) => parker.park(deadline),
         }
     }
 }
@@ -85,12 +117,24 @@ impl Place {
 pub(crate) struct Parker {
     /// The number of the wait times two, plus one once it was woken.
     word: AtomicU32,
+    /// The address of the wait queue that the thread is in, or about to be; else 0.
+    queue: AtomicUsize,
 }
 
-impl Parker {
-    /// The word of the current thread.
-    fn current() -> &'static Record<Parker> {
-        /// Gives the word to another thread when this one ends.
+/// A parker in the hands of the thread that waits there.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    parker: &'static Record<Parker>,
+    /// Whether it was taken for one wait only: the thread's thread-locals are gone.
+    is_late: bool,
+}
+
+static PARKERS: Records<Parker> = Records::new();
+
+impl Seat {
+    /// Gives the parker of this thread, which keeps it to its end.
+    fn take() -> Seat {
+        /// Gives the parker to another thread when this one ends.
         struct Lease(Cell<Option<&'static Record<Parker>>>);
 
         impl Drop for Lease {
@@ -104,21 +148,38 @@ impl Parker {
         thread_local! {
             static LEASE: Lease = const { Lease(Cell::new(None)) };
         }
-        static PARKERS: Records<Parker> = Records::new();
 
-        let claim = || PARKERS.claim(|| Parker { word: AtomicU32::new(0) });
+        let claim =
+            || PARKERS.claim(|| Parker { word: AtomicU32::new(0), queue: AtomicUsize::new(0) });
         let leased = LEASE.try_with(|lease| {
             let parker = lease.0.get().unwrap_or_else(claim);
             lease.0.set(Some(parker));
             parker
         });
-        // Past the thread-local's end the word is not given back: a thread that ends waits
-        // there once, if ever.
-        leased.unwrap_or_else(|_| claim())
+        match leased {
+            Ok(parker) => Seat { parker, is_late: false },
+            Err(_) => Seat { parker: claim(), is_late: true },
+        }
     }
+}
 
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.is_late {
+            self.parker.next_number();
+            self.parker.release();
+        }
+    }
+}
+
+impl Parker {
     fn number(&self) -> u32 {
         self.word.load(Ordering::Relaxed) & !1
+    }
+
+    /// Begins another number, so that a late wake misses the next wait.
+    fn next_number(&self) {
+        self.word.store(self.number().wrapping_add(2), Ordering::Relaxed);
     }
 
     /// Ends the wait of that number, if it goes on. The thread takes part either way.
@@ -142,8 +203,8 @@ impl Parker {
             }
             futex::wait(&self.word, number, deadline);
         };
-        // The next wait has another number, so that a late wake misses it.
-        self.word.store(number.wrapping_add(2), Ordering::Relaxed);
+        self.queue.store(0, Ordering::Relaxed);
+        self.next_number();
         outcome
     }
 }

@@ -9,6 +9,7 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ops::DerefMut;
 
@@ -27,6 +28,8 @@ pub(crate) struct Lock<T> {
 /// Gives the value of a [`Lock`] until it is dropped.
 pub(crate) struct Guard<'a, T> {
     lock: &'a Lock<T>,
+    /// Neither `Send` nor `Sync`, whatever the value is.
+    _thread: PhantomData<*mut ()>,
 }
 
 const FREE: u32 = 0;
@@ -62,7 +65,7 @@ impl<T> Lock<T> {
         if taken.is_err() {
             self.lock_contended();
         }
-        Guard { lock: self }
+        Guard { lock: self, _thread: PhantomData }
     }
 
     #[cold]

@@ -54,6 +54,16 @@ impl Action {
         Ok(())
     }
 
+    /// Whether the signal has no effect.
+    pub(crate) fn ignores(&self) -> bool {
+        self.0.sa_sigaction == libc::SIG_IGN
+    }
+
+    /// Whether the signal has its default effect.
+    pub(crate) fn is_default(&self) -> bool {
+        self.0.sa_sigaction == libc::SIG_DFL
+    }
+
     /// Does what this action would do: calls its handler, or makes the signal's default
     /// take effect when the faulting instruction runs again.
     ///
@@ -108,6 +118,12 @@ pub(crate) unsafe fn fault_address(info: *const libc::siginfo_t) -> usize {
 pub(crate) unsafe fn is_fault(info: *const libc::siginfo_t) -> bool {
     // SAFETY: the caller vouches that the record is the kernel's.
     unsafe { (*info).si_code > 0 }
+}
+
+/// Sends a signal to the calling thread; async-signal-safe.
+pub(crate) fn raise(signal: libc::c_int) {
+    // SAFETY: the call has no preconditions.
+    unsafe { libc::raise(signal) };
 }
 
 /// A stack for signal handlers that this module gave to the thread.
