@@ -32,11 +32,18 @@ use crate::stack::SizeClass;
 /// (or `main` returns), coroutines that have not ended are left as they are: neither run
 /// nor unwound.
 ///
-/// A thread-local's destructor that waits, while the thread ends, does not run coroutines
-/// any more: one of them could hold a reference into a thread-local that is gone. There is
-/// one case in which that cannot be seen: a destructor that waits while
-/// [`std::process::exit`] runs, of a thread-local that was first used after the first
-/// coroutine was spawned.
+/// # Known holes
+///
+/// std's thread-locals take it for granted that the thread runs one stack. In two cases
+/// safe code can reach memory that is gone, and nothing here can see it:
+///
+/// - The initialiser of a `thread_local!` waits. Another coroutine then initialises it as
+///   well, and the later of the two replaces the value that the other already refers to.
+///   Use `const { … }` initialisers, or such as do not wait.
+/// - [`std::process::exit`] runs, and a thread-local's destructor waits that was first used
+///   after the first coroutine was spawned: others run, whose thread-locals may be gone.
+///   (At the ordinary end of a thread, and of `main`, a destructor that waits stops the
+///   thread and runs nobody.)
 ///
 /// # Suspends
 ///
@@ -257,6 +264,12 @@ pub fn is_coroutine() -> bool {
 ///
 /// [`std::panic::catch_unwind`] catches those too, and a coroutine that does not pass them
 /// on goes on to live.
+///
+/// Whether a coroutine unwinds is known from std's count of the thread's panics and from the
+/// panic hook. A program that throws by [`std::panic::resume_unwind`], or that replaces the
+/// hook after its first coroutine, hides the begin of an unwinding while another coroutine
+/// of the thread waits in the middle of its own: then a kill may be thrown into a
+/// destructor, for which Rust aborts the process.
 ///
 /// # Examples
 ///
