@@ -408,9 +408,9 @@ fn interrupted_calls_leave_no_waiter() {
 
 #[test]
 fn a_foreign_descriptor_is_watched_for_one_wait_only() {
-    use corovent::fd::Direction;
-    use corovent::fd::wait_foreign;
-    use corovent::time::Deadline;
+    use corovent_runtime::fd::Direction;
+    use corovent_runtime::fd::wait_foreign;
+    use corovent_runtime::time::Deadline;
 
     run(|| {
         let (reader, mut writer) = std::io::pipe().unwrap();
