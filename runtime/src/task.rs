@@ -43,7 +43,8 @@ use crate::stack::SizeClass;
 /// - [`std::process::exit`] runs, and a thread-local's destructor waits that was first used
 ///   after the first coroutine was spawned: others run, whose thread-locals may be gone.
 ///   (At the ordinary end of a thread, and of `main`, a destructor that waits stops the
-///   thread and runs nobody.)
+///   thread and runs nobody; but not in a program that is linked statically, where every
+///   end of a thread is such a case.)
 ///
 /// # Suspends
 ///
@@ -269,7 +270,10 @@ pub fn is_coroutine() -> bool {
 /// panic hook. A program that throws by [`std::panic::resume_unwind`], or that replaces the
 /// hook after its first coroutine, hides the begin of an unwinding while another coroutine
 /// of the thread waits in the middle of its own: then a kill may be thrown into a
-/// destructor, for which Rust aborts the process.
+/// destructor, for which Rust aborts the process. And a coroutine that catches a panic by
+/// std's function, while another waits in the middle of its unwinding, counts as unwinding
+/// until that one has gone on: its socket calls may fail with `Other`. This function has no
+/// such effect.
 ///
 /// # Examples
 ///
