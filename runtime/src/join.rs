@@ -40,8 +40,8 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Waits for the coroutine to end, and gives what it returned or panicked with.
     ///
-    /// The `Err` of a coroutine that was killed is [`Killed`](crate::error::Killed), of one whose thread has ended
-    /// [`Abandoned`](crate::error::Abandoned).
+    /// The `Err` of a coroutine that was killed is [`Killed`](crate::error::Killed), of one
+    /// whose thread has ended [`Abandoned`](crate::error::Abandoned).
     ///
     /// # Suspends
     ///
@@ -116,9 +116,10 @@ impl<T> JoinHandle<T> {
     /// already, or if this build cannot unwind.
     ///
     /// Nothing happens at once: one that has not run yet never will, one that waits unwinds
-    /// from that wait with the payload [`Killed`](crate::error::Killed), and one that is ready to run gets what it
-    /// waited for and unwinds from its next wait. Code that swallows the payload gets it
-    /// again at its next wait, eight times in all. gevent's name is `Greenlet.kill`.
+    /// from that wait with the payload [`Killed`](crate::error::Killed), and one that is ready
+    /// to run gets what it waited for and unwinds from its next wait. Code that swallows the
+    /// payload gets it again at its next wait, eight times in all. gevent's name is
+    /// `Greenlet.kill`.
     ///
     /// # Suspends
     ///
