@@ -1,0 +1,69 @@
+//! `debug::dump()`: milliseconds for the table of 10,000 connections that wait to be read,
+//! grouped and written as text.
+//!
+//! ```text
+//! cargo bench --bench dump [-- --quick]
+//! ```
+
+mod support;
+
+use std::cell::Cell;
+use std::io::Read;
+use std::io::Write;
+use std::rc::Rc;
+
+use corovent::debug;
+use corovent::net::TcpListener;
+use corovent::spawn;
+use corovent::yield_now;
+
+use crate::support::Race;
+use crate::support::clients::Clients;
+use crate::support::clients::become_clients;
+use crate::support::clients::raise_fd_limit;
+use crate::support::elapsed_ms;
+use crate::support::print_figure;
+use crate::support::print_head;
+use crate::support::scale;
+
+/// The descriptors of a process that are not connections.
+const FDS_OF_ITS_OWN: usize = 100;
+
+fn main() {
+    become_clients();
+    let connections = scale(10_000, 500).min(raise_fd_limit() - FDS_OF_ITS_OWN);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    let _clients = Clients::start(addr, connections);
+    let answered = Rc::new(Cell::new(0));
+    for _ in 0..connections {
+        let (mut stream, _) = listener.accept().expect("the clients connect");
+        let answered = Rc::clone(&answered);
+        spawn(move || {
+            let mut buffer = [0; 4096];
+            // Until the clients go, when the bench ends.
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                let _ = stream.write_all(&buffer[..count]);
+                answered.set(answered.get() + 1);
+            }
+        });
+    }
+    while answered.get() < connections {
+        yield_now();
+    }
+    let mut race = Race::default();
+    race.add("copied", || {
+        elapsed_ms(|| assert_eq!(debug::dump().tasks().count(), connections + 1))
+    });
+    race.add("copied, grouped and written", || {
+        elapsed_ms(|| {
+            let text = debug::dump().to_string();
+            // The heading, the root and one group.
+            assert_eq!(text.lines().count(), 3, "{text}");
+        })
+    });
+    print_head(&format!("dump: ms for {connections} connections"));
+    for (name, figure) in race.run(scale(9, 1)) {
+        print_figure(&name, figure, None);
+    }
+}

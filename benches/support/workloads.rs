@@ -1,0 +1,102 @@
+//! What is measured by itself, and beside other runtimes as well.
+
+use std::hint::black_box;
+use std::time::Duration;
+use std::time::Instant;
+
+use corovent::JoinHandle;
+use corovent::sleep;
+use corovent::spawn;
+use corovent::thread::park;
+use corovent::yield_now;
+
+use super::ns_each;
+
+/// How long the sleepers sleep at most.
+pub(crate) const LONGEST: Duration = Duration::from_millis(100);
+/// How many children each coroutine of skynet has.
+pub(crate) const CHILDREN: usize = 10;
+
+/// Gives the nanoseconds of one yield.
+pub(crate) fn yields(coroutines: usize, switches: usize) -> f64 {
+    let each = switches / coroutines;
+    let body = move || (0..each).for_each(|_| yield_now());
+    let handles: Vec<_> = (0..coroutines).map(|_| spawn(body)).collect();
+    ns_each(coroutines * each, || join_all(handles))
+}
+
+/// Spawns `total` coroutines, `wave` of them before it joins those; gives the nanoseconds of
+/// one.
+pub(crate) fn spawn_and_join(total: usize, wave: usize) -> f64 {
+    let mut handles = Vec::with_capacity(wave);
+    ns_each(total, || {
+        for first in (0..total).step_by(wave) {
+            handles.extend((first..first + wave).map(|n| spawn(move || black_box(n))));
+            for (n, handle) in (first..).zip(handles.drain(..)) {
+                assert_eq!(handle.join().expect("it does not panic"), n);
+            }
+        }
+    })
+}
+
+/// Gives by how many milliseconds the sleepers take longer than the longest sleep, from the
+/// first spawn on.
+pub(crate) fn sleepers_overrun_ms(sleepers: usize) -> f64 {
+    let start = Instant::now();
+    let spawn_one = |n| spawn(move || sleep(sleep_of(n, sleepers)));
+    let handles: Vec<_> = (0..sleepers).map(spawn_one).collect();
+    join_all(handles);
+    overrun_ms(start)
+}
+
+/// The same, from when all have touched their stacks.
+pub(crate) fn warm_sleepers_overrun_ms(sleepers: usize) -> f64 {
+    let spawn_one = |n| {
+        spawn(move || {
+            park();
+            sleep(sleep_of(n, sleepers));
+        })
+    };
+    let handles: Vec<_> = (0..sleepers).map(spawn_one).collect();
+    // All reach their `park`: those that are ready run before the root does again.
+    yield_now();
+    let start = Instant::now();
+    handles.iter().for_each(|handle| handle.thread().unpark());
+    join_all(handles);
+    overrun_ms(start)
+}
+
+/// Gives how long a sleeper sleeps. Short and long ones are mixed: 7919 is prime, so every
+/// length comes up once.
+pub(crate) fn sleep_of(n: usize, sleepers: usize) -> Duration {
+    LONGEST * (n * 7919 % sleepers) as u32 / (sleepers - 1) as u32
+}
+
+/// Gives by how many milliseconds it took longer than the longest sleep.
+pub(crate) fn overrun_ms(start: Instant) -> f64 {
+    let overrun = start.elapsed().checked_sub(LONGEST).expect("nothing wakes early");
+    overrun.as_secs_f64() * 1000.0
+}
+
+/// Has so many coroutines give their numbers back through their parents.
+pub(crate) fn skynet(leaves: usize) {
+    let sum = spawn(move || sum_of(0, leaves)).join().expect("it does not panic");
+    assert_eq!(sum, leaves * (leaves - 1) / 2);
+}
+
+/// Adds up the numbers of the `leaves` coroutines from `first` on.
+fn sum_of(first: usize, leaves: usize) -> usize {
+    if leaves == 1 {
+        return first;
+    }
+    let each = leaves / CHILDREN;
+    let child = |n| spawn(move || sum_of(first + n * each, each));
+    let children: [_; CHILDREN] = std::array::from_fn(child);
+    children.into_iter().map(|child| child.join().expect("it does not panic")).sum()
+}
+
+fn join_all(handles: Vec<JoinHandle<()>>) {
+    for handle in handles {
+        handle.join().expect("it does not panic");
+    }
+}
