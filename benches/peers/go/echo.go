@@ -1,0 +1,41 @@
+// Echo on goroutines, on one processor: prints where it listens, and serves until killed.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"runtime"
+)
+
+const bufferBytes = 16 * 1024
+
+func main() {
+	runtime.GOMAXPROCS(1)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening on %s\n", listener.Addr())
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		go echo(conn)
+	}
+}
+
+func echo(conn net.Conn) {
+	defer conn.Close()
+	buffer := make([]byte, bufferBytes)
+	for {
+		count, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(buffer[:count]); err != nil {
+			return
+		}
+	}
+}
