@@ -9,6 +9,7 @@ mod support;
 
 mod deadlocks;
 mod descriptors;
+mod endings;
 mod fairness;
 mod joining;
 mod killing;
@@ -17,8 +18,10 @@ mod order;
 mod panics;
 mod pool;
 mod reference;
+mod running;
 mod scopes;
 mod shields;
+mod signals;
 mod sleeping;
 mod stacks;
 mod tcp;

@@ -1,4 +1,4 @@
-//! Work off the thread, and signals.
+//! Work off the thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,14 +10,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use corovent::Killed;
-use corovent::signal;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::threadpool::blocking;
 use corovent::timeout;
 use corovent::yield_now;
 
-use crate::support::child;
 use crate::support::is_message;
 use crate::support::run;
 
@@ -144,83 +142,6 @@ fn a_job_may_use_coroutines_of_its_own() {
             tasks.into_iter().map(|task| task.join().unwrap()).sum::<i32>()
         });
         assert_eq!(sum, 45);
-    });
-}
-
-#[test]
-fn signals_wake_all_who_wait_for_them() {
-    let output = child("pool::child_waits_for_signals");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_waits_for_signals() {
-    fn raise(signal: i32) {
-        // SAFETY: kill(2) takes no pointer.
-        assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, signal) }, 0);
-    }
-
-    run(|| {
-        let first = spawn(|| signal::wait(&[libc::SIGUSR1, libc::SIGUSR2]).unwrap());
-        let second = spawn(|| signal::wait(&[libc::SIGUSR1]).unwrap());
-        yield_now();
-        raise(libc::SIGUSR1);
-        assert_eq!(first.join().unwrap(), libc::SIGUSR1);
-        assert_eq!(second.join().unwrap(), libc::SIGUSR1);
-
-        // One that comes while nobody waits is kept, once.
-        raise(libc::SIGUSR2);
-        raise(libc::SIGUSR2);
-        assert_eq!(signal::wait(&[libc::SIGUSR2]).unwrap(), libc::SIGUSR2);
-        let late = timeout(Duration::from_millis(3), || signal::wait(&[libc::SIGUSR2]));
-        assert!(late.is_err());
-
-        // From a thread that has no hub, to a coroutine that is killed: nothing is lost.
-        let killed = spawn(|| signal::wait(&[libc::SIGUSR2]));
-        yield_now();
-        killed.kill();
-        assert!(killed.join().is_err());
-        std::thread::spawn(|| raise(libc::SIGUSR2)).join().unwrap();
-        assert_eq!(signal::wait(&[libc::SIGUSR1, libc::SIGUSR2]).unwrap(), libc::SIGUSR2);
-
-        // Many waits do not use descriptors up.
-        let fds = crate::support::open_fds();
-        for _ in 0..100 {
-            let _ = timeout(Duration::ZERO, || signal::wait(&[libc::SIGUSR1]));
-        }
-        assert_eq!(crate::support::open_fds(), fds);
-    });
-}
-
-#[test]
-fn a_wait_for_a_signal_is_no_deadlock() {
-    let output = child("pool::child_is_woken_by_a_signal");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_is_woken_by_a_signal() {
-    run(|| {
-        corovent::debug::deadlock(corovent::debug::Scope::Hub);
-        let pid = std::process::id().to_string();
-        let mut kill = std::process::Command::new("sh")
-            .args(["-c", &format!("sleep 0.05; kill -USR1 {pid}")])
-            .spawn()
-            .unwrap();
-        assert_eq!(signal::wait(&[libc::SIGUSR1]).unwrap(), libc::SIGUSR1);
-        kill.wait().unwrap();
-    });
-}
-
-#[test]
-fn signals_that_cannot_be_waited_for_are_refused() {
-    run(|| {
-        for signal in [0, -1, 65, 1000, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
-            let error = signal::wait(&[signal]).unwrap_err();
-            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{signal}");
-        }
     });
 }
 

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use corovent::JoinHandle;
+use corovent::Killed;
 use corovent::debug;
 
 /// A test that takes longer hangs.
@@ -119,6 +121,11 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
 pub(crate) fn is_message(payload: &(dyn std::any::Any + Send), text: &str) -> bool {
     payload.downcast_ref::<&str>().is_some_and(|message| *message == text)
         || payload.downcast_ref::<String>().is_some_and(|message| message == text)
+}
+
+/// Joins a coroutine, and tells whether a kill has ended it.
+pub(crate) fn was_killed<T>(task: JoinHandle<T>) -> bool {
+    task.join().is_err_and(|payload| payload.is::<Killed>())
 }
 
 /// Runs an ignored test of this binary in a process of its own: for what aborts, exits or
