@@ -27,3 +27,4 @@ mod stacks;
 mod tcp;
 mod threads;
 mod timeouts;
+mod unwinding;
