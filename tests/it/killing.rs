@@ -69,6 +69,36 @@ fn the_captures_of_one_that_never_ran_may_wait() {
     });
 }
 
+/// Its kill was served when its turn came: what its captures' destructors do is not a wait
+/// that could be killed once more.
+#[test]
+fn the_captures_of_one_that_never_ran_are_not_killed_again() {
+    run(|| {
+        let log = Log::new();
+        let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let guard = crate::support::on_drop({
+            let (own, log) = (Rc::clone(&own), log.clone());
+            move || {
+                assert!(!panicking());
+                let other = spawn(park);
+                assert!(own.borrow().as_ref().unwrap().kill());
+                yield_now();
+                other.kill();
+                assert!(was_killed(other));
+                log.add("flushed");
+            }
+        });
+        let task = spawn(move || drop(guard));
+        task.kill();
+        *own.borrow_mut() = Some(task);
+        yield_now();
+        assert!(own.borrow().as_ref().unwrap().kill(), "it has not ended");
+        let task = own.borrow_mut().take().unwrap();
+        assert!(was_killed(task));
+        assert_eq!(log.text(), "flushed");
+    });
+}
+
 #[test]
 fn joiners_of_one_that_never_ran_are_woken() {
     run(|| {
