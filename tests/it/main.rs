@@ -11,6 +11,7 @@ mod deadlocks;
 mod descriptors;
 mod endings;
 mod fairness;
+mod foreign;
 mod joining;
 mod killing;
 mod memory;
