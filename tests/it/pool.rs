@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Barrier;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use corovent::Killed;
@@ -17,7 +19,10 @@ use corovent::timeout;
 use corovent::yield_now;
 
 use crate::support::is_message;
+use crate::support::on_drop;
+use crate::support::passes;
 use crate::support::run;
+use crate::support::was_killed;
 
 #[test]
 fn a_job_runs_on_another_thread_while_others_go_on() {
@@ -161,4 +166,154 @@ fn what_is_captured_by_the_caller_stays_on_its_thread() {
         task.join().unwrap();
         assert_eq!(counter.get(), 5);
     });
+}
+
+/// Each of 64 jobs gives a value whose destructor panics, with a payload whose destructor
+/// panics as well. The threads of the pool outlive them.
+#[test]
+fn an_unwanted_result_may_panic_when_it_is_dropped() {
+    struct Bomb(u32, Arc<Mutex<Vec<ThreadId>>>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.1.lock().unwrap().push(std::thread::current().id());
+            if self.0 > 0 {
+                std::panic::panic_any(Bomb(self.0 - 1, Arc::clone(&self.1)));
+            }
+        }
+    }
+
+    run(|| {
+        let (go, dropped_at) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let (go, bomb) = (Arc::clone(&go), Bomb(2, Arc::clone(&dropped_at)));
+                spawn(move || {
+                    blocking(move || {
+                        while !go.load(Ordering::SeqCst) {
+                            std::thread::yield_now();
+                        }
+                        bomb
+                    });
+                })
+            })
+            .collect();
+        yield_now();
+        tasks.iter().for_each(|task| assert!(task.kill()));
+        assert!(tasks.into_iter().all(was_killed));
+        assert!(dropped_at.lock().unwrap().is_empty(), "the jobs go on");
+        go.store(true, Ordering::SeqCst);
+        // One drop runs, and panics; what it panics with is dropped nowhere.
+        while dropped_at.lock().unwrap().len() < 64 {
+            yield_now();
+        }
+        let home = std::thread::current().id();
+        assert!(dropped_at.lock().unwrap().iter().all(|thread| *thread != home));
+        // The pool is whole: as many run at once as before.
+        let meet = Arc::new(Barrier::new(64));
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let meet = Arc::clone(&meet);
+                spawn(move || blocking(move || meet.wait().is_leader()))
+            })
+            .collect();
+        let leaders = tasks.into_iter().map(|task| usize::from(task.join().unwrap()));
+        assert_eq!(leaders.sum::<usize>(), 1);
+    });
+}
+
+#[test]
+fn without_a_thread_all_jobs_in_line_fail() {
+    passes("pool::child_has_no_room_for_threads");
+}
+
+/// Four hubs put jobs in line, while no thread can be started for lack of address space: a
+/// job may stand in line because another is about to start a thread.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_no_room_for_threads() {
+    const JOBS: usize = 50;
+    fn address_space() -> libc::rlimit {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is writable.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) }, 0);
+        limit
+    }
+    fn set_address_space(limit: libc::rlimit) {
+        // SAFETY: `limit` is readable.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    }
+
+    run(|| {
+        let (ready, limited) = (Arc::new(Barrier::new(5)), Arc::new(Barrier::new(5)));
+        let (done, lifted) = (Arc::new(Barrier::new(5)), Arc::new(Barrier::new(5)));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let hub_thread = || {
+            let barriers = [&ready, &limited, &done, &lifted].map(Arc::clone);
+            let dropped = Arc::clone(&dropped);
+            move || {
+                let [ready, limited, done, lifted] = barriers;
+                // Stacks are mapped, and the heap has room, before the limit is set.
+                let tasks: Vec<_> = (0..JOBS).map(|_| spawn(yield_now)).collect();
+                tasks.into_iter().for_each(|task| task.join().unwrap());
+                drop(Vec::<u8>::with_capacity(1 << 20));
+                ready.wait();
+                limited.wait();
+                let submit = |_| {
+                    let dropped = Arc::clone(&dropped);
+                    let guard = on_drop(move || {
+                        dropped.fetch_add(1, Ordering::SeqCst);
+                    });
+                    spawn(move || blocking(move || drop(guard)))
+                };
+                let tasks: Vec<_> = (0..JOBS).map(submit).collect();
+                for task in tasks {
+                    let payload = task.join().unwrap_err();
+                    let text = payload.downcast_ref::<String>().unwrap();
+                    assert!(text.starts_with("the thread pool has no thread: "), "{text}");
+                }
+                done.wait();
+                lifted.wait();
+                assert_eq!(blocking(|| 5), 5);
+            }
+        };
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(hub_thread())).collect();
+        ready.wait();
+        let before = address_space();
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+        // Less than the 2 MiB of a thread's stack.
+        set_address_space(libc::rlimit { rlim_cur: pages * 4096 + (1 << 20), ..before });
+        limited.wait();
+        done.wait();
+        set_address_space(before);
+        assert_eq!(dropped.load(Ordering::SeqCst), 4 * JOBS, "their closures are gone");
+        lifted.wait();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Jobs of several hubs come as the threads of the pool become idle and are busy again.
+#[test]
+fn no_job_is_lost_between_busy_and_idle() {
+    const EACH: usize = if cfg!(debug_assertions) { 2_000 } else { 20_000 };
+
+    let threads = (0..3).map(|seed| {
+        std::thread::spawn(move || {
+            run(|| {
+                let worker = |_| {
+                    spawn(move || {
+                        for n in 0..EACH / 4 {
+                            assert_eq!(blocking(move || n + seed), n + seed);
+                            if n % 7 == seed {
+                                sleep(Duration::from_micros(n as u64 % 50));
+                            }
+                        }
+                    })
+                };
+                let workers: Vec<_> = (0..4).map(worker).collect();
+                workers.into_iter().for_each(|worker| worker.join().unwrap());
+            });
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
 }

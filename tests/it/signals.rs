@@ -84,3 +84,40 @@ fn signals_that_cannot_be_waited_for_are_refused() {
         }
     });
 }
+
+/// Each thread ends with a coroutine that waits: its place is not lost, though nobody will
+/// ever leave it.
+#[test]
+fn waits_of_threads_that_have_ended_take_no_place() {
+    passes("signals::child_ends_threads_that_wait_for_signals");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_ends_threads_that_wait_for_signals() {
+    run(|| {
+        for _ in 0..300 {
+            std::thread::spawn(|| {
+                drop(spawn(|| signal::wait(&[libc::SIGUSR1])));
+                yield_now();
+                assert_eq!(corovent::debug::counters().waiting, 1);
+            })
+            .join()
+            .unwrap();
+        }
+        let waiter = spawn(|| signal::wait(&[libc::SIGUSR1]));
+        yield_now();
+        // SAFETY: raise(3) has no preconditions.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        assert_eq!(waiter.join().unwrap().unwrap(), libc::SIGUSR1);
+        // As many waits at once as there are places.
+        let waiters: Vec<_> = (0..256).map(|_| spawn(|| signal::wait(&[libc::SIGUSR1]))).collect();
+        yield_now();
+        let error = signal::wait(&[libc::SIGUSR1]).unwrap_err();
+        assert!(error.to_string().contains("too many waits"), "{error}");
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        let heard = waiters.into_iter().map(|waiter| waiter.join().unwrap().unwrap());
+        assert!(heard.collect::<Vec<_>>().iter().all(|signal| *signal == libc::SIGUSR1));
+    });
+}
