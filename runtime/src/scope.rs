@@ -11,6 +11,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -127,7 +128,9 @@ where
     let scope = Scope { family, scope: PhantomData, env: PhantomData };
     let result = hub.catch(|| f(&scope));
     let kill_first = result.as_ref().is_err_and(|payload| ends_children(&**payload));
+    let unfinished = Unfinished;
     let interrupted = scope.family.wait(hub, kill_first);
+    mem::forget(unfinished);
     match result {
         Err(payload) => {
             // The root's wait has ended, and what it ended with is thrown instead.
@@ -139,6 +142,15 @@ where
             panic!("a scoped thread panicked")
         }
         Ok(value) => value,
+    }
+}
+
+/// Is dropped if the wait for the coroutines panics: they may not outlive the scope.
+struct Unfinished;
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        abort_with("a scope cannot wait for its coroutines, which may not outlive it");
     }
 }
 
@@ -199,7 +211,7 @@ impl Builder {
         let observer: NonNull<dyn Observer + '_> = NonNull::from(family);
         // SAFETY: only the lifetime is erased; the scope does not return before the
         // coroutine has ended, and no handle of it is used after the scope.
-        let observer: NonNull<dyn Observer> = unsafe { std::mem::transmute(observer) };
+        let observer: NonNull<dyn Observer> = unsafe { mem::transmute(observer) };
         // SAFETY: what is borrowed outlives 'scope, and so the coroutine, as above.
         let handle = unsafe { self.spawn_observed(Some(observer), f) }?;
         // It has not run yet, so it is counted before it can end.

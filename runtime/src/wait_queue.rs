@@ -238,3 +238,25 @@ impl Node {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, not(loom)))]
+impl<S> WaitQueue<S> {
+    /// How many wait, for tests that have to know that somebody does.
+    pub(crate) fn waiting(&self) -> usize {
+        let inner = self.lock();
+        let mut count = 0;
+        let mut at = inner.list.first;
+        while !at.is_null() {
+            count += 1;
+            // SAFETY: a linked node's frame is there, and the lock is held.
+            at = unsafe { (*at).next.get() };
+            if ptr::eq(at, inner.list.first) {
+                break;
+            }
+        }
+        count
+    }
+}

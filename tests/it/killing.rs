@@ -21,12 +21,9 @@ use corovent::yield_now;
 
 use crate::support::Log;
 use crate::support::run;
+use crate::support::was_killed;
 
 const LONG: Duration = Duration::from_secs(3600);
-
-fn was_killed<T>(task: JoinHandle<T>) -> bool {
-    task.join().is_err_and(|payload| payload.is::<Killed>())
-}
 
 #[test]
 fn one_that_has_not_run_never_does() {
@@ -69,6 +66,36 @@ fn the_captures_of_one_that_never_ran_may_wait() {
         // The destructor's panic takes the place of the kill.
         assert!(task.join().is_err());
         assert_eq!(log.text(), "before after");
+    });
+}
+
+/// Its kill was served when its turn came: what its captures' destructors do is not a wait
+/// that could be killed once more.
+#[test]
+fn the_captures_of_one_that_never_ran_are_not_killed_again() {
+    run(|| {
+        let log = Log::new();
+        let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let guard = crate::support::on_drop({
+            let (own, log) = (Rc::clone(&own), log.clone());
+            move || {
+                assert!(!panicking());
+                let other = spawn(park);
+                assert!(own.borrow().as_ref().unwrap().kill());
+                yield_now();
+                other.kill();
+                assert!(was_killed(other));
+                log.add("flushed");
+            }
+        });
+        let task = spawn(move || drop(guard));
+        task.kill();
+        *own.borrow_mut() = Some(task);
+        yield_now();
+        assert!(own.borrow().as_ref().unwrap().kill(), "it has not ended");
+        let task = own.borrow_mut().take().unwrap();
+        assert!(was_killed(task));
+        assert_eq!(log.text(), "flushed");
     });
 }
 
@@ -388,96 +415,6 @@ fn a_mixed_crowd_can_be_killed() {
         assert_eq!(results, [false, true, true]);
         // The new one was in the queue before.
         assert_eq!(log.text(), "new waiting");
-    });
-}
-
-#[test]
-fn run_kills_until_nobody_is_left() {
-    crate::support::run(|| {
-        let log = Log::new();
-        corovent::run(|| {
-            for n in 0..3 {
-                let log = log.clone();
-                spawn(move || {
-                    let _guard = crate::support::on_drop({
-                        let log = log.clone();
-                        // A destructor that spawns: that one is killed before it runs.
-                        move || {
-                            log.add(n.to_string());
-                            spawn(|| unreachable!("killed before its first run"));
-                            sleep(Duration::from_millis(1));
-                        }
-                    });
-                    park();
-                });
-            }
-            yield_now();
-        });
-        assert_eq!(log.text(), "0 1 2");
-    });
-}
-
-#[test]
-fn run_ends_its_coroutines_also_after_a_panic() {
-    run(|| {
-        let log = Log::new();
-        let payload = catch_unwind(AssertUnwindSafe(|| {
-            corovent::run(|| {
-                let log = log.clone();
-                spawn(move || {
-                    let _guard = log.on_drop("destructor");
-                    park();
-                });
-                yield_now();
-                panic!("the body");
-            })
-        }));
-        assert!(crate::support::is_message(&*payload.unwrap_err(), "the body"));
-        assert_eq!(log.text(), "destructor");
-    });
-}
-
-#[test]
-fn run_gives_up_one_that_swallows_its_kills() {
-    let output = crate::support::child("killing::child_runs_a_stubborn_coroutine");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("swallowed its kill 8 times"), "{text}");
-    assert!(text.contains("is given up"), "{text}");
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_runs_a_stubborn_coroutine() {
-    let value = Rc::new(());
-    let inside = Rc::clone(&value);
-    let mut stubborn = None;
-    corovent::run(|| {
-        stubborn = Some(spawn(move || {
-            let _inside = inside;
-            loop {
-                let _ = catch_unwind(park);
-            }
-        }));
-        yield_now();
-    });
-    // It is left as it is for ever; the hub works on, and its stack is not used again.
-    assert_eq!(Rc::strong_count(&value), 2);
-    let stubborn: JoinHandle<()> = stubborn.unwrap();
-    assert!(stubborn.join().unwrap_err().is::<corovent::Abandoned>());
-    let tasks: Vec<_> = (0..10_000).map(|n| spawn(move || n)).collect();
-    assert_eq!(tasks.into_iter().map(|task| task.join().unwrap()).max(), Some(9_999));
-}
-
-#[test]
-fn run_is_for_a_root_without_coroutines() {
-    run(|| {
-        let nested = spawn(|| corovent::run(|| ()));
-        assert!(nested.join().is_err());
-        let other = spawn(park);
-        assert!(catch_unwind(AssertUnwindSafe(|| corovent::run(|| ()))).is_err());
-        other.kill();
-        assert!(was_killed(other));
     });
 }
 

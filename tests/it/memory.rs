@@ -13,17 +13,11 @@ use corovent::spawn;
 use corovent::thread::park;
 use corovent::yield_now;
 
-use crate::support::child;
 use crate::support::child_with;
 use crate::support::mappings;
+use crate::support::passes;
 use crate::support::resident_bytes;
 use crate::support::run;
-
-#[track_caller]
-fn passes(test: &str) {
-    let output = child(test);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// Each spawns the next and ends: in gevent #1371 every link grew the process.
 #[test]

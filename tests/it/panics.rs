@@ -1,17 +1,23 @@
 //! Panics: who sees them, and what they leave alone.
 
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::process::Stdio;
 use std::rc::Rc;
+use std::time::Duration;
 
 use corovent::debug;
 use corovent::spawn;
 use corovent::thread::panicking;
+use corovent::thread::park;
 use corovent::yield_now;
 
 use crate::support::Log;
 use crate::support::child;
 use crate::support::is_message;
 use crate::support::on_drop;
+use crate::support::passes;
 use crate::support::run;
 
 #[test]
@@ -178,8 +184,7 @@ fn child_waits_in_its_panic_hook() {
 /// A hub that is made while its thread unwinds may not touch the panic hook: std aborts.
 #[test]
 fn a_hub_can_be_made_while_the_thread_unwinds() {
-    let output = child("panics::child_makes_its_hub_in_a_destructor");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    passes("panics::child_makes_its_hub_in_a_destructor");
 }
 
 #[test]
@@ -190,4 +195,58 @@ fn child_makes_its_hub_in_a_destructor() {
         panic!("unwinds");
     });
     assert!(is_message(&*caught.unwrap_err(), "unwinds"));
+}
+
+/// A daemon whose stderr is a pipe that nobody reads any more: whoever reports must not
+/// panic for that.
+#[test]
+fn reports_need_no_reader() {
+    for test in [
+        "panics::child_panics_without_a_reader",
+        "panics::child_deadlocks_without_a_reader",
+        "panics::child_swallows_without_a_reader",
+    ] {
+        let mut command = crate::support::child_command(test);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        drop(child.stderr.take());
+        let status = child.wait().unwrap();
+        assert!(status.success(), "{test}: {status:?}");
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_panics_without_a_reader() {
+    run(|| {
+        let task = spawn(|| -> () { panic!("nobody reads this") });
+        assert!(is_message(&*task.join().unwrap_err(), "nobody reads this"));
+        assert_eq!(spawn(|| 5).join().unwrap(), 5);
+    });
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_deadlocks_without_a_reader() {
+    run(|| {
+        debug::deadlock(debug::Scope::Hub);
+        let task = spawn(|| corovent::shield(park));
+        yield_now();
+        // The killer's frame is what the coroutine would write to, if it was lost in a panic.
+        let payload = catch_unwind(AssertUnwindSafe(|| task.kill_timeout(Duration::MAX)));
+        assert!(payload.unwrap_err().is::<corovent::Deadlock>());
+        task.thread().unpark();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_swallows_without_a_reader() {
+    run(|| {
+        let task = spawn(|| while catch_unwind(park).is_err() {});
+        yield_now();
+        assert!(!task.kill_timeout(Duration::from_secs(3600)));
+        task.thread().unpark();
+        task.join().unwrap();
+    });
 }

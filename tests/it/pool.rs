@@ -1,25 +1,28 @@
-//! Work off the thread, and signals.
+//! Work off the thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Barrier;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use corovent::Killed;
-use corovent::signal;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::threadpool::blocking;
 use corovent::timeout;
 use corovent::yield_now;
 
-use crate::support::child;
 use crate::support::is_message;
+use crate::support::on_drop;
+use crate::support::passes;
 use crate::support::run;
+use crate::support::was_killed;
 
 #[test]
 fn a_job_runs_on_another_thread_while_others_go_on() {
@@ -147,83 +150,6 @@ fn a_job_may_use_coroutines_of_its_own() {
     });
 }
 
-#[test]
-fn signals_wake_all_who_wait_for_them() {
-    let output = child("pool::child_waits_for_signals");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_waits_for_signals() {
-    fn raise(signal: i32) {
-        // SAFETY: kill(2) takes no pointer.
-        assert_eq!(unsafe { libc::kill(std::process::id() as libc::pid_t, signal) }, 0);
-    }
-
-    run(|| {
-        let first = spawn(|| signal::wait(&[libc::SIGUSR1, libc::SIGUSR2]).unwrap());
-        let second = spawn(|| signal::wait(&[libc::SIGUSR1]).unwrap());
-        yield_now();
-        raise(libc::SIGUSR1);
-        assert_eq!(first.join().unwrap(), libc::SIGUSR1);
-        assert_eq!(second.join().unwrap(), libc::SIGUSR1);
-
-        // One that comes while nobody waits is kept, once.
-        raise(libc::SIGUSR2);
-        raise(libc::SIGUSR2);
-        assert_eq!(signal::wait(&[libc::SIGUSR2]).unwrap(), libc::SIGUSR2);
-        let late = timeout(Duration::from_millis(3), || signal::wait(&[libc::SIGUSR2]));
-        assert!(late.is_err());
-
-        // From a thread that has no hub, to a coroutine that is killed: nothing is lost.
-        let killed = spawn(|| signal::wait(&[libc::SIGUSR2]));
-        yield_now();
-        killed.kill();
-        assert!(killed.join().is_err());
-        std::thread::spawn(|| raise(libc::SIGUSR2)).join().unwrap();
-        assert_eq!(signal::wait(&[libc::SIGUSR1, libc::SIGUSR2]).unwrap(), libc::SIGUSR2);
-
-        // Many waits do not use descriptors up.
-        let fds = crate::support::open_fds();
-        for _ in 0..100 {
-            let _ = timeout(Duration::ZERO, || signal::wait(&[libc::SIGUSR1]));
-        }
-        assert_eq!(crate::support::open_fds(), fds);
-    });
-}
-
-#[test]
-fn a_wait_for_a_signal_is_no_deadlock() {
-    let output = child("pool::child_is_woken_by_a_signal");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_is_woken_by_a_signal() {
-    run(|| {
-        corovent::debug::deadlock(corovent::debug::Scope::Hub);
-        let pid = std::process::id().to_string();
-        let mut kill = std::process::Command::new("sh")
-            .args(["-c", &format!("sleep 0.05; kill -USR1 {pid}")])
-            .spawn()
-            .unwrap();
-        assert_eq!(signal::wait(&[libc::SIGUSR1]).unwrap(), libc::SIGUSR1);
-        kill.wait().unwrap();
-    });
-}
-
-#[test]
-fn signals_that_cannot_be_waited_for_are_refused() {
-    run(|| {
-        for signal in [0, -1, 65, 1000, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
-            let error = signal::wait(&[signal]).unwrap_err();
-            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{signal}");
-        }
-    });
-}
-
 /// The result of a job may be something that only its own thread can use.
 #[test]
 fn what_is_captured_by_the_caller_stays_on_its_thread() {
@@ -240,4 +166,154 @@ fn what_is_captured_by_the_caller_stays_on_its_thread() {
         task.join().unwrap();
         assert_eq!(counter.get(), 5);
     });
+}
+
+/// Each of 64 jobs gives a value whose destructor panics, with a payload whose destructor
+/// panics as well. The threads of the pool outlive them.
+#[test]
+fn an_unwanted_result_may_panic_when_it_is_dropped() {
+    struct Bomb(u32, Arc<Mutex<Vec<ThreadId>>>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.1.lock().unwrap().push(std::thread::current().id());
+            if self.0 > 0 {
+                std::panic::panic_any(Bomb(self.0 - 1, Arc::clone(&self.1)));
+            }
+        }
+    }
+
+    run(|| {
+        let (go, dropped_at) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let (go, bomb) = (Arc::clone(&go), Bomb(2, Arc::clone(&dropped_at)));
+                spawn(move || {
+                    blocking(move || {
+                        while !go.load(Ordering::SeqCst) {
+                            std::thread::yield_now();
+                        }
+                        bomb
+                    });
+                })
+            })
+            .collect();
+        yield_now();
+        tasks.iter().for_each(|task| assert!(task.kill()));
+        assert!(tasks.into_iter().all(was_killed));
+        assert!(dropped_at.lock().unwrap().is_empty(), "the jobs go on");
+        go.store(true, Ordering::SeqCst);
+        // One drop runs, and panics; what it panics with is dropped nowhere.
+        while dropped_at.lock().unwrap().len() < 64 {
+            yield_now();
+        }
+        let home = std::thread::current().id();
+        assert!(dropped_at.lock().unwrap().iter().all(|thread| *thread != home));
+        // The pool is whole: as many run at once as before.
+        let meet = Arc::new(Barrier::new(64));
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let meet = Arc::clone(&meet);
+                spawn(move || blocking(move || meet.wait().is_leader()))
+            })
+            .collect();
+        let leaders = tasks.into_iter().map(|task| usize::from(task.join().unwrap()));
+        assert_eq!(leaders.sum::<usize>(), 1);
+    });
+}
+
+#[test]
+fn without_a_thread_all_jobs_in_line_fail() {
+    passes("pool::child_has_no_room_for_threads");
+}
+
+/// Four hubs put jobs in line, while no thread can be started for lack of address space: a
+/// job may stand in line because another is about to start a thread.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_no_room_for_threads() {
+    const JOBS: usize = 50;
+    fn address_space() -> libc::rlimit {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is writable.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) }, 0);
+        limit
+    }
+    fn set_address_space(limit: libc::rlimit) {
+        // SAFETY: `limit` is readable.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    }
+
+    run(|| {
+        let (ready, limited) = (Arc::new(Barrier::new(5)), Arc::new(Barrier::new(5)));
+        let (done, lifted) = (Arc::new(Barrier::new(5)), Arc::new(Barrier::new(5)));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let hub_thread = || {
+            let barriers = [&ready, &limited, &done, &lifted].map(Arc::clone);
+            let dropped = Arc::clone(&dropped);
+            move || {
+                let [ready, limited, done, lifted] = barriers;
+                // Stacks are mapped, and the heap has room, before the limit is set.
+                let tasks: Vec<_> = (0..JOBS).map(|_| spawn(yield_now)).collect();
+                tasks.into_iter().for_each(|task| task.join().unwrap());
+                drop(Vec::<u8>::with_capacity(1 << 20));
+                ready.wait();
+                limited.wait();
+                let submit = |_| {
+                    let dropped = Arc::clone(&dropped);
+                    let guard = on_drop(move || {
+                        dropped.fetch_add(1, Ordering::SeqCst);
+                    });
+                    spawn(move || blocking(move || drop(guard)))
+                };
+                let tasks: Vec<_> = (0..JOBS).map(submit).collect();
+                for task in tasks {
+                    let payload = task.join().unwrap_err();
+                    let text = payload.downcast_ref::<String>().unwrap();
+                    assert!(text.starts_with("the thread pool has no thread: "), "{text}");
+                }
+                done.wait();
+                lifted.wait();
+                assert_eq!(blocking(|| 5), 5);
+            }
+        };
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(hub_thread())).collect();
+        ready.wait();
+        let before = address_space();
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+        // Less than the 2 MiB of a thread's stack.
+        set_address_space(libc::rlimit { rlim_cur: pages * 4096 + (1 << 20), ..before });
+        limited.wait();
+        done.wait();
+        set_address_space(before);
+        assert_eq!(dropped.load(Ordering::SeqCst), 4 * JOBS, "their closures are gone");
+        lifted.wait();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Jobs of several hubs come as the threads of the pool become idle and are busy again.
+#[test]
+fn no_job_is_lost_between_busy_and_idle() {
+    const EACH: usize = if cfg!(debug_assertions) { 2_000 } else { 20_000 };
+
+    let threads = (0..3).map(|seed| {
+        std::thread::spawn(move || {
+            run(|| {
+                let worker = |_| {
+                    spawn(move || {
+                        for n in 0..EACH / 4 {
+                            assert_eq!(blocking(move || n + seed), n + seed);
+                            if n % 7 == seed {
+                                sleep(Duration::from_micros(n as u64 % 50));
+                            }
+                        }
+                    })
+                };
+                let workers: Vec<_> = (0..4).map(worker).collect();
+                workers.into_iter().for_each(|worker| worker.join().unwrap());
+            });
+        })
+    });
+    threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
 }

@@ -7,6 +7,7 @@ use std::panic::catch_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
+use corovent::Builder;
 use corovent::Elapsed;
 use corovent::Killed;
 use corovent::scope;
@@ -345,5 +346,58 @@ fn scopes_nest() {
         });
         order.borrow_mut().push("outer");
         assert_eq!(*order.borrow(), ["innermost", "inner", "outer"]);
+    });
+}
+
+/// One that was never made is not waited for.
+#[test]
+fn a_spawn_that_fails_is_not_counted() {
+    run(|| {
+        let payload = catch_unwind(AssertUnwindSafe(|| {
+            scope(|scope| {
+                let too_large = Builder::new().stack_size(usize::MAX).spawn_scoped(scope, || ());
+                assert!(too_large.is_err());
+                let builder = Builder::new().name("zero\0byte".to_owned());
+                drop(builder.spawn_scoped(scope, || ()));
+            });
+        }));
+        let text = "thread name may not contain interior null bytes";
+        assert!(is_message(&*payload.unwrap_err(), text));
+    });
+}
+
+/// Destructors that spawn in the scope that kills them: it would wait for those for ever.
+#[test]
+fn a_child_spawned_while_its_scope_kills_is_killed_too() {
+    run(|| {
+        let log = Log::new();
+        let parent = spawn({
+            let log = log.clone();
+            move || {
+                scope(|scope| {
+                    let log = &log;
+                    scope.spawn(move || {
+                        let _first = crate::support::on_drop(move || {
+                            log.add("destructor");
+                            let captured = log.on_drop("captures");
+                            scope.spawn(move || {
+                                drop(captured);
+                                log.add("ran");
+                            });
+                            // One that waits already when the next comes.
+                            sleep(SHORT);
+                            scope.spawn(move || log.add("ran"));
+                        });
+                        park();
+                    });
+                    park();
+                });
+            }
+        });
+        yield_now();
+        yield_now();
+        assert!(parent.kill_timeout(LONG));
+        assert!(parent.join().unwrap_err().is::<Killed>());
+        assert_eq!(log.text(), "destructor captures");
     });
 }

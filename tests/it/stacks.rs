@@ -102,11 +102,19 @@ fn other_faults_are_left_to_others() {
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{test}: {text}");
         assert!(!text.contains("overflowed"), "{test}: {text}");
     }
+}
 
-    let output = child_with("stacks::child_is_sent_a_fault", &[]);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{text}");
-    assert!(!text.contains("overflowed"), "{text}");
+/// One that kill(2) sends is about no instruction that could run again and fault.
+#[test]
+fn a_fault_that_is_sent_kills() {
+    for test in ["stacks::child_is_sent_a_fault", "stacks::child_sends_itself_a_fault"] {
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            let output = child_with(test, &[("SIGNAL", &signal.to_string())]);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.signal(), Some(signal), "{test}: {text}");
+            assert!(!text.contains("overflowed"), "{test}: {text}");
+        }
+    }
 }
 
 #[test]
@@ -140,14 +148,29 @@ fn child_reads_null_in_a_coroutine() {
     spawn(read_null).join().unwrap();
 }
 
+fn signal_to_send() -> libc::c_int {
+    std::env::var("SIGNAL").unwrap().parse().unwrap()
+}
+
+/// Once: the kernel may choose any thread, one without a hub too.
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_is_sent_a_fault() {
     spawn(|| {
+        // SAFETY: kill(2) takes no pointer.
+        unsafe { libc::kill(std::process::id() as libc::pid_t, signal_to_send()) };
+        corovent::sleep(std::time::Duration::from_secs(20));
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_sends_itself_a_fault() {
+    spawn(|| {
         // SAFETY: raise(3) has no preconditions.
-        unsafe { libc::raise(libc::SIGSEGV) };
-        // SAFETY: as above; the first one may have been passed to a handler.
-        unsafe { libc::raise(libc::SIGSEGV) };
+        unsafe { libc::raise(signal_to_send()) };
     })
     .join()
     .unwrap();

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::process::Output;
 use std::rc::Rc;
@@ -11,6 +12,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use corovent::JoinHandle;
+use corovent::Killed;
 use corovent::debug;
 
 /// A test that takes longer hangs.
@@ -121,6 +124,11 @@ pub(crate) fn is_message(payload: &(dyn std::any::Any + Send), text: &str) -> bo
         || payload.downcast_ref::<String>().is_some_and(|message| message == text)
 }
 
+/// Joins a coroutine, and tells whether a kill has ended it.
+pub(crate) fn was_killed<T>(task: JoinHandle<T>) -> bool {
+    task.join().is_err_and(|payload| payload.is::<Killed>())
+}
+
 /// Runs an ignored test of this binary in a process of its own: for what aborts, exits or
 /// changes what all threads share.
 pub(crate) fn child(test: &str) -> Output {
@@ -129,12 +137,36 @@ pub(crate) fn child(test: &str) -> Output {
 
 /// The same with environment variables.
 pub(crate) fn child_with(test: &str, variables: &[(&str, &str)]) -> Output {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
-        .env_remove("RUST_BACKTRACE")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+    let mut command = child_command(test);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// The command of [`child`]. One that hangs is ended by SIGALRM.
+pub(crate) fn child_command(test: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env_remove("RUST_BACKTRACE");
+    // The alarm is set after the fork, and execve(2) keeps it.
+    let limit = || {
+        // SAFETY: alarm(2) has no preconditions.
+        unsafe { libc::alarm(PATIENCE.as_secs() as libc::c_uint) };
+        Ok(())
+    };
+    // SAFETY: alarm(2) is async-signal-safe.
+    unsafe { command.pre_exec(limit) };
+    command
+}
+
+/// Checks that an ignored test passes in a process of its own; gives what it said on stderr.
+#[track_caller]
+pub(crate) fn passes(test: &str) -> String {
+    let output = child(test);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{test}: {:?}\n{text}", output.status);
+    // A name that is misspelt runs nothing.
+    let summary = String::from_utf8_lossy(&output.stdout);
+    assert!(summary.contains("1 passed"), "{test}: {summary}");
+    text
 }
 
 /// The number of descriptors that this process has open.

@@ -208,3 +208,6 @@ impl Parker {
         outcome
     }
 }
+
+#[cfg(all(test, not(any(loom, miri))))]
+mod tests;
