@@ -332,7 +332,7 @@ impl Hub {
         if self.wake(ticket) {
             return;
         }
-        if ticket.number < self.shared.first_ticket() {
+        if ticket.number.get() < self.shared.first_ticket() {
             // It was posted to the hub that had the record before, as that ended.
             wake::retry(None);
         } else if let Some(queue) = { self.state().turn.lost_wait(ticket) } {
