@@ -392,7 +392,8 @@ impl TcpStream {
     /// What a call that moved `count` of `wanted` bytes has left behind.
     #[inline]
     pub(super) fn moved(&self, count: usize, wanted: usize) -> Done<usize> {
-        Done { value: count, drained: self.short_is_all && 0 < count && count < wanted }
+        let drained = self.short_is_all && 0 < count && count < wanted;
+        Done { value: count, drained, finished: true }
     }
 }
 
