@@ -23,7 +23,7 @@ use socket2::SockAddrStorage;
 use socket2::SockRef;
 
 /// More buffers than this make the vectored calls fail, so the rest is left for the next.
-const IOV_MAX: usize = 1024;
+pub(crate) const IOV_MAX: usize = 1024;
 
 /// Receives bytes.
 #[inline]
@@ -150,6 +150,7 @@ pub(crate) fn stream_for(addr: &SocketAddr) -> io::Result<TcpStream> {
     Ok(socket2::Socket::new_raw(domain, kind, None)?.into())
 }
 
+#[inline]
 fn check(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
