@@ -145,6 +145,11 @@ impl TcpStream {
         TcpStream { source: Source::new(io), options: Options::default(), short_is_all: true }
     }
 
+    /// Takes over a socket of which nobody knows what it is.
+    pub(crate) fn of_unknown_kind(io: std::net::TcpStream) -> TcpStream {
+        TcpStream { short_is_all: false, ..TcpStream::made_here(io) }
+    }
+
     /// Gives the address of the other end.
     ///
     /// # Suspends
