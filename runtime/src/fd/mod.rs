@@ -168,7 +168,7 @@ impl<T: AsFd> Source<T> {
                     }
                     Ok(done) => {
                         part = Some(done.value);
-                        if self.owner.goes_on(fd, direction, done.drained) {
+                        if !done.drained || self.owner.drain(fd, direction) {
                             continue;
                         }
                     }

@@ -96,15 +96,13 @@ impl Owner {
         !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
     }
 
-    /// Notes that a part of a call is done. Whether the rest is worth a call at once: not if
-    /// the part used up what there was.
+    /// Notes that a part of a call is done that used up what there was. Whether the rest is
+    /// worth a call all the same: nobody would tell of more, or the part proves nothing.
     #[cold]
-    pub(super) fn goes_on(&self, fd: RawFd, direction: Direction, drained: bool) -> bool {
+    pub(super) fn drain(&self, fd: RawFd, direction: Direction) -> bool {
         let Some(hub) = hub::current() else { return true };
         let mut state = hub.state();
-        if drained {
-            state.readiness.clear_if_quiet(fd, self.id, direction);
-        }
+        state.readiness.clear_if_quiet(fd, self.id, direction);
         state.readiness.known(fd, self.id, direction) != Some(Ready::No)
     }
 
