@@ -7,15 +7,18 @@
 
 mod support;
 
+mod batons;
 mod deadlocks;
 mod descriptors;
 mod fairness;
 mod joining;
 mod killing;
+mod listeners;
 mod memory;
 mod order;
 mod panics;
 mod pool;
+mod readiness;
 mod reference;
 mod scopes;
 mod shields;
@@ -24,3 +27,4 @@ mod stacks;
 mod tcp;
 mod threads;
 mod timeouts;
+mod writing;
