@@ -16,6 +16,17 @@ pub use crate::tcp::TcpListener;
 pub use crate::tcp::TcpStream;
 pub use crate::tcp::TcpStreamExt;
 
+/// The mirror of [`std::os`].
+pub mod os {
+    /// The mirror of [`std::os::linux`].
+    pub mod linux {
+        /// The mirror of [`std::os::linux::net`].
+        pub mod net {
+            pub use crate::tcp::TcpStreamExt;
+        }
+    }
+}
+
 // What std has and needs no waiting, so that one `use` line is enough.
 pub use std::net::AddrParseError;
 pub use std::net::IpAddr;

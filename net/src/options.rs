@@ -26,8 +26,6 @@ struct Shared {
     /// Nanoseconds for reading and for writing; zero is no timeout.
     timeouts: [AtomicU64; 2],
     nonblocking: AtomicBool,
-    /// Other code may have made the open file block, which accept(2) cannot override.
-    may_block: AtomicBool,
 }
 
 impl Options {
@@ -53,23 +51,6 @@ impl Options {
     /// Sets whether the user wants the socket not to block.
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
         self.shared().nonblocking.store(nonblocking, Ordering::Relaxed);
-    }
-
-    /// Whether the user wants the socket not to block.
-    pub(crate) fn is_nonblocking(&self) -> bool {
-        self.shared.get().is_some_and(|shared| shared.nonblocking.load(Ordering::Relaxed))
-    }
-
-    /// Notes that the open file blocks from now on, for the clones that are left.
-    pub(crate) fn note_blocking(&self) {
-        if let Some(shared) = self.shared.get() {
-            shared.may_block.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the open file may block in accept(2).
-    pub(crate) fn may_block(&self) -> bool {
-        self.shared.get().is_some_and(|shared| shared.may_block.load(Ordering::Relaxed))
     }
 
     /// The options for a clone of the socket.

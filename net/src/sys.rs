@@ -13,6 +13,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
@@ -23,7 +24,7 @@ use socket2::SockAddrStorage;
 use socket2::SockRef;
 
 /// More buffers than this make the vectored calls fail, so the rest is left for the next.
-const IOV_MAX: usize = 1024;
+pub(crate) const IOV_MAX: usize = 1024;
 
 /// Receives bytes.
 #[inline]
@@ -79,7 +80,7 @@ pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Res
     check(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) })
 }
 
-/// Accepts a connection from a listener that does not block.
+/// Accepts a connection. It stops the thread if the open file of the listener blocks.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
     let mut storage = SockAddrStorage::zeroed();
     let mut len = storage.size_of();
@@ -93,7 +94,8 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketA
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     // SAFETY: accept4(2) wrote an address of `len` bytes.
     let address = unsafe { SockAddr::new(storage, len) };
-    let address = address.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+    let not_ip = || io::Error::new(io::ErrorKind::InvalidInput, "invalid argument");
+    let address = address.as_socket().ok_or_else(not_ip)?;
     Ok((TcpStream::from(fd), address))
 }
 
@@ -123,9 +125,64 @@ pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
     SockRef::from(&fd).nonblocking()
 }
 
-/// Sets or takes away O_NONBLOCK.
-pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
-    SockRef::from(&fd).set_nonblocking(nonblocking)
+/// O_NONBLOCK of a listener, without and with the mark that it is ours. O_APPEND, which means
+/// nothing to a socket, is the mark: both belong to the open file, so all duplicates of it,
+/// and a process that inherits it, see the same.
+const USERS: libc::c_int = libc::O_NONBLOCK;
+const OURS: libc::c_int = libc::O_NONBLOCK | libc::O_APPEND;
+
+/// Gives a listener the O_NONBLOCK that accept(2) needs, unless the user has set it already.
+/// What does not listen is left as it is: accept(2) fails there at once.
+pub(crate) fn take_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = flags(fd)?;
+    if flags & OURS == USERS || !is_listening(fd) {
+        return Ok(());
+    }
+    set_flags(fd, flags | OURS)
+}
+
+/// Notes whether the user wants a listener not to block.
+pub(crate) fn mark_listener(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+    let flags = flags(fd)?;
+    if nonblocking {
+        return set_flags(fd, flags & !OURS | USERS);
+    }
+    if flags & USERS == 0 {
+        // Other code has made it block, or it never listened.
+        return Ok(());
+    }
+    set_flags(fd, if is_listening(fd) { flags | OURS } else { flags & !USERS })
+}
+
+/// Takes back what [`take_listener`] has set.
+pub(crate) fn release_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = flags(fd)?;
+    let is_marked = flags & libc::O_APPEND != 0 && SockRef::from(&fd).r#type().is_ok();
+    if is_marked { set_flags(fd, flags & !OURS) } else { Ok(()) }
+}
+
+/// Whether the user wants a listener not to block.
+pub(crate) fn is_marked_nonblocking(fd: BorrowedFd<'_>) -> bool {
+    flags(fd).is_ok_and(|flags| flags & OURS == USERS)
+}
+
+/// Whether accept(2) on a listener may stop the thread.
+pub(crate) fn accept_may_block(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(flags(fd)? & USERS == 0 && is_listening(fd))
+}
+
+fn is_listening(fd: BorrowedFd<'_>) -> bool {
+    SockRef::from(&fd).is_listener().unwrap_or(false)
+}
+
+fn flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: F_GETFL takes no argument.
+    Ok(check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) } as isize)? as libc::c_int)
+}
+
+fn set_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: F_SETFL takes an int.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) } as isize).map(drop)
 }
 
 /// Makes a listener with the options of std's, that does not block.
@@ -140,7 +197,9 @@ pub(crate) fn listen(addr: &SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(*addr))?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let listener = TcpListener::from(socket);
+    mark_listener(listener.as_fd(), false)?;
+    Ok(listener)
 }
 
 /// Makes a stream socket for an address, that does not block.
@@ -150,6 +209,7 @@ pub(crate) fn stream_for(addr: &SocketAddr) -> io::Result<TcpStream> {
     Ok(socket2::Socket::new_raw(domain, kind, None)?.into())
 }
 
+#[inline]
 fn check(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

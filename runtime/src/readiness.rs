@@ -4,8 +4,8 @@
 //! number and checked by the id of its owner, since numbers are used again; an event names
 //! the generation of the entry, since it may be older than the entry.
 //!
-//! Registrations are edge-triggered, so an edge must not be lost: a direction stays ready
-//! until a call has found it empty. An edge wakes one waiter, and that one passes the
+//! Registrations are edge-triggered, so an edge must not be lost: a direction stays worth a
+//! call until one has found it empty. An edge wakes one waiter, and that one passes the
 //! baton when it leaves something behind.
 //!
 //! **Invariant:** a direction that is ready has no waiter that was not woken since, but
@@ -32,9 +32,10 @@ pub enum Direction {
 pub(crate) enum Ready {
     /// A call found nothing; an edge will tell.
     No,
-    /// Nobody has tried since it was registered, and no edge has told.
+    /// Nobody knows: it was just registered, or a call has used what an edge told of and
+    /// may have left something.
     Untried,
-    /// An edge has told, and no call has found nothing since.
+    /// An edge has told, and no call was made since.
     Yes,
 }
 
@@ -71,10 +72,13 @@ struct Waiters {
     others: Option<Box<VecDeque<Ticket>>>,
 }
 
+/// An entry that fits a line of the processor's cache costs one miss, if any.
+const _: () = assert!(size_of::<Entry>() <= 64);
+
 /// The bits that an entry is registered for.
 pub(crate) const BITS: u32 = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::PRI | epoll::EDGE;
 
-const READ_BITS: u32 = epoll::IN | epoll::RDHUP | epoll::PRI | epoll::HUP | epoll::ERR;
+const READ_BITS: u32 = epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR;
 const WRITE_BITS: u32 = epoll::OUT | epoll::HUP | epoll::ERR;
 const STICKY_BITS: u32 = epoll::RDHUP | epoll::HUP | epoll::ERR | epoll::PRI;
 
@@ -106,6 +110,12 @@ impl Readiness {
         self.entries.get(fd as usize).is_some_and(|entry| entry.id == id)
     }
 
+    /// Whether the entry of an fd belongs to `id`, or to an owner before that one, under
+    /// which the fd was closed by other code.
+    pub(crate) fn holds_up_to(&self, fd: RawFd, id: u64) -> bool {
+        self.entries.get(fd as usize).is_some_and(|entry| (1..=id).contains(&entry.id))
+    }
+
     /// Removes the entry of an fd, whoever owns it, and gives the tasks that waited.
     pub(crate) fn remove(&mut self, fd: RawFd) -> Vec<Ticket> {
         let Some(entry) = self.entries.get_mut(fd as usize) else { return Vec::new() };
@@ -128,12 +138,15 @@ impl Readiness {
     }
 
     /// Whether a call in this direction is worth making: false only if epoll will tell of
-    /// a change. An fd that is not registered is worth a try.
+    /// a change. An fd that is not registered is worth a try. So is a write, unless others
+    /// wait for their turn: epoll tells of room only when a third is free.
     #[inline]
     pub(crate) fn may_be_ready(&self, fd: RawFd, id: u64, direction: Direction) -> bool {
         match self.entries.get(fd as usize) {
             Some(entry) if entry.id == id => {
-                entry.ready[direction as usize] != Ready::No || entry.sticky
+                entry.ready[direction as usize] != Ready::No
+                    || entry.sticky
+                    || (direction == Direction::Write && entry.waiters[1].first.is_none())
             }
             _ => true,
         }
@@ -142,7 +155,12 @@ impl Readiness {
     /// What is known of a direction; `None` if the fd is not registered.
     pub(crate) fn known(&self, fd: RawFd, id: u64, direction: Direction) -> Option<Ready> {
         let entry = self.entries.get(fd as usize).filter(|entry| entry.id == id)?;
-        Some(if entry.sticky { Ready::Yes } else { entry.ready[direction as usize] })
+        Some(match entry.ready[direction as usize] {
+            Ready::No if entry.sticky => Ready::Untried,
+            // Writes that had room do not note that they have used some of it.
+            Ready::Yes if direction == Direction::Write => Ready::Untried,
+            ready => ready,
+        })
     }
 
     /// Notes that a call found nothing left in this direction.
@@ -161,9 +179,19 @@ impl Readiness {
     pub(crate) fn clear_if_quiet(&mut self, fd: RawFd, id: u64, direction: Direction) {
         if let Some(entry) = self.entries.get_mut(fd as usize)
             && entry.id == id
-            && !entry.sticky
         {
-            entry.ready[direction as usize] = Ready::No;
+            entry.ready[direction as usize] = if entry.sticky { Ready::Untried } else { Ready::No };
+        }
+    }
+
+    /// Notes that a call has used some of what was there, and maybe all.
+    #[inline]
+    pub(crate) fn doubt(&mut self, fd: RawFd, id: u64, direction: Direction) {
+        if let Some(entry) = self.entries.get_mut(fd as usize)
+            && entry.id == id
+            && entry.ready[direction as usize] == Ready::Yes
+        {
+            entry.ready[direction as usize] = Ready::Untried;
         }
     }
 
@@ -196,6 +224,14 @@ impl Readiness {
         }
     }
 
+    /// Removes every waiter of a task slot, whatever it waits for: its task is given up.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the hub, where it gives a task up"))]
+    pub(crate) fn forget_slot(&mut self, slot: u32) {
+        for waiters in self.entries.iter_mut().flat_map(|entry| &mut entry.waiters) {
+            self.waiting -= waiters.remove_slot(slot);
+        }
+    }
+
     /// Takes the waiter whose turn it is, if there is something for it.
     #[inline]
     pub(crate) fn pass_on(
@@ -222,13 +258,17 @@ impl Readiness {
         if entry.id == 0 || entry.generation != (data >> 32) as u32 {
             return None;
         }
-        let now_ready = [bits & READ_BITS != 0, bits & WRITE_BITS != 0];
+        let mut now_ready = [bits & READ_BITS != 0, bits & WRITE_BITS != 0];
         for (ready, now) in entry.ready.iter_mut().zip(now_ready) {
             if now {
                 *ready = Ready::Yes;
             }
         }
-        entry.sticky |= bits & STICKY_BITS != 0;
+        if bits & STICKY_BITS != 0 {
+            entry.sticky = true;
+            // An urgent byte alone says nothing of the stream, but who waits may look.
+            now_ready[Direction::Read as usize] = true;
+        }
         Some((index as RawFd, now_ready))
     }
 
@@ -276,6 +316,21 @@ impl Waiters {
         let Some(others) = &mut self.others else { return false };
         let position = others.iter().position(|other| *other == ticket);
         position.is_some_and(|position| others.remove(position).is_some())
+    }
+
+    /// How many were removed.
+    fn remove_slot(&mut self, slot: u32) -> usize {
+        let mut removed = 0;
+        if let Some(others) = &mut self.others {
+            let before = others.len();
+            others.retain(|other| other.slot != slot);
+            removed += before - others.len();
+        }
+        if self.first.is_some_and(|first| first.slot == slot) {
+            self.first = self.others.as_mut().and_then(|others| others.pop_front());
+            removed += 1;
+        }
+        removed
     }
 }
 
@@ -330,6 +385,66 @@ mod tests {
             table.clear_if_quiet(3, 1, Direction::Read);
             assert!(table.may_be_ready(3, 1, Direction::Read));
         }
+    }
+
+    #[test]
+    fn what_a_call_has_used_is_in_doubt() {
+        let mut table = Readiness::default();
+        let data = table.insert(3, 1);
+        let known = |table: &Readiness, direction| table.known(3, 1, direction);
+        assert_eq!(known(&table, Direction::Read), Some(Ready::Untried));
+        table.note(data, epoll::IN | epoll::OUT);
+        assert_eq!(known(&table, Direction::Read), Some(Ready::Yes));
+        assert_eq!(known(&table, Direction::Write), Some(Ready::Untried), "it may be used up");
+        table.doubt(3, 1, Direction::Read);
+        assert_eq!(known(&table, Direction::Read), Some(Ready::Untried));
+        table.clear(3, 1, Direction::Read);
+        table.doubt(3, 1, Direction::Read);
+        assert_eq!(known(&table, Direction::Read), Some(Ready::No), "nothing was found");
+        table.note(data, epoll::PRI);
+        assert_eq!(known(&table, Direction::Read), Some(Ready::Untried), "only a call tells");
+    }
+
+    #[test]
+    fn a_write_is_worth_a_call_unless_others_wait() {
+        let [a] = tickets();
+        let mut table = Readiness::default();
+        table.insert(3, 1);
+        table.clear(3, 1, Direction::Write);
+        table.clear(3, 1, Direction::Read);
+        assert!(table.may_be_ready(3, 1, Direction::Write));
+        assert!(!table.may_be_ready(3, 1, Direction::Read));
+        table.enqueue(3, Direction::Write, a, false);
+        assert!(!table.may_be_ready(3, 1, Direction::Write));
+    }
+
+    #[test]
+    fn a_slot_is_forgotten_in_every_queue() {
+        let [a, b, c] = tickets();
+        let mut table = Readiness::default();
+        for fd in [3, 7] {
+            table.insert(fd, 1);
+            for ticket in [a, b, a, c] {
+                table.enqueue(fd, Direction::Read, ticket, false);
+            }
+            table.enqueue(fd, Direction::Write, a, false);
+        }
+        table.forget_slot(a.slot);
+        assert_eq!(table.waiting(), 4);
+        assert_eq!(table.remove(3), [b, c]);
+        assert_eq!(table.remove(7), [b, c]);
+        assert_eq!(table.waiting(), 0);
+    }
+
+    #[test]
+    fn an_entry_of_an_owner_before_is_found() {
+        let mut table = Readiness::default();
+        assert!(!table.holds_up_to(3, 9), "no entry");
+        table.insert(3, 5);
+        assert!(table.holds_up_to(3, 5) && table.holds_up_to(3, 6));
+        assert!(!table.holds_up_to(3, 4), "a later owner of the number");
+        table.remove(3);
+        assert!(!table.holds_up_to(3, 9), "vacant");
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //!
 //! **Invariant:** a task is in the ready queue exactly if its state is `Ready`.
 
+use std::num::NonZeroU64;
+
 use crate::order::Order;
 
 /// The tasks of one hub.
@@ -29,7 +31,7 @@ pub(crate) struct Scheduler<T> {
     ready: u32,
     order: Order,
     /// The number of the ticket given out next.
-    next_ticket: u64,
+    next_ticket: NonZeroU64,
 }
 
 /// One task with its place in the queue. A task whose first 50 bytes are what a switch
@@ -38,7 +40,7 @@ pub(crate) struct Scheduler<T> {
 #[repr(C, align(64))]
 pub(crate) struct Entry<T> {
     /// Names the wait that the task is in, or enters next.
-    ticket: u64,
+    ticket: NonZeroU64,
     /// The one behind it in the queue, if it is ready and not the last; the next vacant slot,
     /// if this one is vacant.
     next: u32,
@@ -77,12 +79,14 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) slot: u32,
-    pub(crate) number: u64,
+    /// Never zero, so that an optional ticket is no larger.
+    pub(crate) number: NonZeroU64,
 }
 
 impl<T> Scheduler<T> {
     /// Makes an empty table. Its tickets are numbered from `first_ticket`.
     pub(crate) fn new(order: Order, first_ticket: u64) -> Scheduler<T> {
+        let next_ticket = NonZeroU64::new(first_ticket).expect("tickets are numbered from one");
         Scheduler {
             entries: Vec::new(),
             vacant: NO_SLOT,
@@ -91,7 +95,7 @@ impl<T> Scheduler<T> {
             last: 0,
             ready: 0,
             order,
-            next_ticket: first_ticket,
+            next_ticket,
         }
     }
 
@@ -117,8 +121,7 @@ impl<T> Scheduler<T> {
         let entry = &mut self.entries[slot as usize];
         self.vacant = entry.next;
         self.len += 1;
-        entry.ticket = self.next_ticket;
-        self.next_ticket += 1;
+        entry.ticket = take_number(&mut self.next_ticket);
         entry.state = state;
         entry.outcome = Outcome::Woken;
         entry.task = Some(task);
@@ -130,7 +133,7 @@ impl<T> Scheduler<T> {
         let slot = u32::try_from(self.entries.len()).expect("fewer than 2^32 tasks");
         assert!(slot < NO_SLOT);
         self.entries.push(Entry {
-            ticket: 0,
+            ticket: NonZeroU64::MIN,
             next: self.vacant,
             state: State::Running,
             outcome: Outcome::Woken,
@@ -244,8 +247,7 @@ impl<T> Scheduler<T> {
     pub(crate) fn wake(&mut self, ticket: Ticket, outcome: Outcome) -> bool {
         match self.entries.get_mut(ticket.slot as usize) {
             Some(entry) if entry.ticket == ticket.number && entry.state == State::Blocked => {
-                entry.ticket = self.next_ticket;
-                self.next_ticket += 1;
+                entry.ticket = take_number(&mut self.next_ticket);
                 entry.state = State::Ready;
                 entry.outcome = outcome;
                 self.append(ticket.slot);
@@ -261,8 +263,7 @@ impl<T> Scheduler<T> {
         if let Some(entry) = self.entries.get_mut(slot as usize)
             && entry.state == State::Blocked
         {
-            entry.ticket = self.next_ticket;
-            self.next_ticket += 1;
+            entry.ticket = take_number(&mut self.next_ticket);
             entry.state = State::Ready;
             entry.outcome = Outcome::Woken;
             self.append(slot);
@@ -271,13 +272,12 @@ impl<T> Scheduler<T> {
 
     /// Voids the ticket of a wait that the task did not enter.
     pub(crate) fn void_ticket(&mut self, slot: u32) {
-        self.entries[slot as usize].ticket = self.next_ticket;
-        self.next_ticket += 1;
+        self.entries[slot as usize].ticket = take_number(&mut self.next_ticket);
     }
 
     /// The number of the ticket given out next.
     pub(crate) fn next_ticket(&self) -> u64 {
-        self.next_ticket
+        self.next_ticket.get()
     }
 
     /// Drops a task that is not in the queue.
@@ -360,6 +360,14 @@ impl<T> Scheduler<T> {
         self.entries[chosen as usize].next = self.first;
         self.first = chosen;
     }
+}
+
+/// Gives the next number of a ticket. It would take centuries to use them up.
+#[inline]
+fn take_number(next: &mut NonZeroU64) -> NonZeroU64 {
+    let number = *next;
+    *next = number.saturating_add(1);
+    number
 }
 
 #[cfg(test)]

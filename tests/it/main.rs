@@ -7,6 +7,7 @@
 
 mod support;
 
+mod batons;
 mod deadlocks;
 mod descriptors;
 mod endings;
@@ -14,10 +15,12 @@ mod fairness;
 mod foreign;
 mod joining;
 mod killing;
+mod listeners;
 mod memory;
 mod order;
 mod panics;
 mod pool;
+mod readiness;
 mod reference;
 mod running;
 mod scopes;
@@ -29,3 +32,4 @@ mod tcp;
 mod threads;
 mod timeouts;
 mod unwinding;
+mod writing;

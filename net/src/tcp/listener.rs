@@ -1,7 +1,10 @@
 //! Listening for connections: the mirror of [`std::net::TcpListener`].
 //!
 //! accept(2) has no flag against blocking, so a listener is the one kind of socket whose
-//! open file gets O_NONBLOCK; it loses it when it is converted back.
+//! open file gets O_NONBLOCK; it loses it when it is converted back. The flag belongs to all
+//! duplicates of the file, and any holder of one may take it away. So it is looked at before
+//! each call; where it is gone a thread of the pool accepts, and is stopped if the connection
+//! goes to somebody else after all.
 
 // `FromRawFd` is an unsafe trait method.
 #![allow(unsafe_code)]
@@ -10,16 +13,19 @@ use std::io;
 use std::iter::FusedIterator;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::RawFd;
 
 use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::Done;
+use corovent_runtime::fd::Limit;
 use corovent_runtime::fd::Source;
+use corovent_runtime::shield;
+use corovent_runtime::threadpool;
 
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
-use crate::options::Options;
 use crate::sys;
 use crate::tcp::convert_descriptors;
 use crate::tcp::stream::TcpStream;
@@ -47,7 +53,9 @@ use crate::tcp::stream::TcpStream;
 /// ```
 pub struct TcpListener {
     source: Source<std::net::TcpListener>,
-    options: Options,
+    /// Whether its connections are the kernel's TCP: what a foreign listener gives nobody
+    /// knows.
+    made_here: bool,
 }
 
 /// An iterator over the connections of a listener, which never ends.
@@ -75,7 +83,7 @@ impl TcpListener {
     /// A lookup is abandoned.
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let io = each_addr(addr, sys::listen)?;
-        Ok(TcpListener { source: Source::new(io), options: Options::default() })
+        Ok(TcpListener { source: Source::new(io), made_here: true })
     }
 
     /// Gives the address that the listener is bound to.
@@ -102,7 +110,7 @@ impl TcpListener {
     /// As fcntl(2) gives them, when no descriptor is left.
     pub fn try_clone(&self) -> io::Result<TcpListener> {
         let io = self.source.io().try_clone()?;
-        Ok(TcpListener { source: Source::new(io), options: self.options.share() })
+        Ok(TcpListener { source: Source::new(io), made_here: self.made_here })
     }
 
     /// Accepts one connection.
@@ -120,16 +128,23 @@ impl TcpListener {
     ///
     /// # Cancellation
     ///
-    /// No connection is lost: it waits for the next caller.
+    /// No connection is lost: it waits for the next caller. If other code has made the open
+    /// file block, a kill or a timeout that finds the coroutine while a connection is taken
+    /// comes after it.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let limit = || self.options.limit(Direction::Read);
-        let (stream, addr) = self.source.call(Direction::Read, limit, |io| {
-            if self.options.may_block() && !sys::is_readable(io.as_fd())? {
-                return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-            }
-            sys::accept(io.as_fd()).map(Done::more)
+        let limit = || match sys::is_marked_nonblocking(self.as_fd()) {
+            true => Limit::NonBlocking,
+            false => Limit::None,
+        };
+        let (io, addr) = self.source.call(Direction::Read, limit, |io| {
+            let io = io.as_fd();
+            let may_block = sys::accept_may_block(io)?;
+            let accepted = if may_block { accept_elsewhere(io) } else { sys::accept(io) };
+            accepted.map(Done::more)
         })?;
-        Ok((TcpStream::made_here(stream), addr))
+        let stream =
+            if self.made_here { TcpStream::made_here(io) } else { TcpStream::of_unknown_kind(io) };
+        Ok((stream, addr))
     }
 
     /// Gives an iterator over the connections.
@@ -211,7 +226,7 @@ impl TcpListener {
     }
 
     /// Sets whether [`accept`](TcpListener::accept) fails with `WouldBlock` instead of
-    /// waiting.
+    /// waiting. Whoever else holds the listener sees it.
     ///
     /// # Suspends
     ///
@@ -219,11 +234,9 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As ioctl(2) gives them.
+    /// As fcntl(2) gives them.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        // The open file has O_NONBLOCK either way.
-        self.options.set_nonblocking(nonblocking);
-        Ok(())
+        sys::mark_listener(self.as_fd(), nonblocking)
     }
 }
 
@@ -238,29 +251,25 @@ impl<'a> Iterator for Incoming<'a> {
 impl FusedIterator for Incoming<'_> {}
 
 impl From<std::net::TcpListener> for TcpListener {
-    /// Takes a listener of std's over. Its open file becomes non-blocking, which duplicates
-    /// of it see.
+    /// Takes a listener of std's over. Its open file becomes non-blocking until it is given
+    /// away again: accepting by a duplicate of it that other code holds fails with
+    /// `WouldBlock` where it would have waited. A duplicate that was converted as well waits
+    /// as it should.
     fn from(io: std::net::TcpListener) -> TcpListener {
-        let options = Options::default();
-        match sys::is_nonblocking(io.as_fd()) {
-            Ok(true) => options.set_nonblocking(true),
-            // If it cannot be changed, it is not a listener, and accept(2) will say so.
-            _ if sys::set_nonblocking(io.as_fd(), true).is_ok() => {}
-            _ => options.note_blocking(),
-        }
-        TcpListener { source: Source::new(io), options }
+        // If it cannot be changed, it is no listener, and accept(2) will say so.
+        let _ = sys::take_listener(io.as_fd());
+        TcpListener { source: Source::from_foreign(io), made_here: false }
     }
 }
 
 impl From<TcpListener> for std::net::TcpListener {
     /// Gives the listener away as std's. Its open file blocks again, unless the user wanted
-    /// it not to.
+    /// it not to. Clones that stay green still wait without stopping the thread, but each
+    /// accepts with the help of a thread of the pool.
     fn from(listener: TcpListener) -> std::net::TcpListener {
-        let TcpListener { source, options } = listener;
-        let io = source.into_io();
-        if !options.is_nonblocking() && sys::set_nonblocking(io.as_fd(), false).is_ok() {
-            options.note_blocking();
-        }
+        let io = listener.source.into_io();
+        // What cannot be changed was not changed before.
+        let _ = sys::release_listener(io.as_fd());
         io
     }
 }
@@ -273,3 +282,14 @@ impl FromRawFd for TcpListener {
 }
 
 convert_descriptors!(TcpListener, std::net::TcpListener);
+
+/// Accepts from a listener whose open file blocks: on another thread, since the connection
+/// may be gone to another holder before the call. Once it is taken it must not be lost.
+#[cold]
+fn accept_elsewhere(listener: BorrowedFd<'_>) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    if !sys::is_readable(listener)? {
+        return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+    }
+    let listener = listener.try_clone_to_owned()?;
+    shield(|| threadpool::blocking(move || sys::accept(listener.as_fd())))
+}

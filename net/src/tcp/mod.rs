@@ -38,6 +38,7 @@ macro_rules! convert_descriptors {
         }
 
         impl From<std::os::fd::OwnedFd> for $ours {
+            /// Takes a descriptor over, as a conversion from std's type does.
             fn from(fd: std::os::fd::OwnedFd) -> $ours {
                 <$std>::from(fd).into()
             }

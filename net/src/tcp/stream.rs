@@ -32,6 +32,15 @@ use crate::tcp::convert_descriptors;
 /// are served in the order in which they came. It may be sent to, and shared with, other
 /// threads. Dropping it closes the descriptor, and never waits.
 ///
+/// # Limits
+///
+/// A read that gave less than it had room for has emptied the socket, so the next one waits
+/// for news of more without asking the kernel. That is so for the kernel's plain TCP. Other
+/// code that holds the descriptor can make it untrue: by receiving urgent data out of band
+/// (`MSG_OOB`), behind which more data may lie, or by handing the connection to the kernel's
+/// TLS, which gives one record at a time. Convert such a connection to std's type and back:
+/// of a descriptor that came from elsewhere nothing is assumed.
+///
 /// # Examples
 ///
 /// ```
@@ -59,7 +68,7 @@ pub struct TcpStream {
     pub(super) options: Options,
     /// Whether a short count proves that the socket is empty, or full: the kernel's TCP
     /// does so, but what a foreign descriptor is nobody knows.
-    short_is_all: bool,
+    pub(super) short_is_all: bool,
 }
 
 impl TcpStream {
@@ -99,13 +108,12 @@ impl TcpStream {
     /// The attempt is given up and its socket closed.
     pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         let io = sys::stream_for(addr)?;
-        match sys::connect(io.as_fd(), addr) {
-            // As in std, an answer that is there already wins over a bad timeout.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && timeout.is_zero() => {
-                return Err(zero_timeout());
-            }
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            _ => {}
+        if timeout.is_zero() {
+            // As in std, an answer that is there at once wins over a bad timeout.
+            sys::connect(io.as_fd(), addr).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => zero_timeout(),
+                _ => error,
+            })?;
         }
         TcpStream::connect_to(addr, io, Limit::Timeout(timeout)).map_err(|error| {
             match error.kind() {
@@ -128,13 +136,18 @@ impl TcpStream {
             || limit,
             |io| sys::connect(io.as_fd(), addr).map(Done::more),
         )?;
-        sys::set_nonblocking(stream.source.io().as_fd(), false)?;
+        stream.source.io().set_nonblocking(false)?;
         Ok(stream)
     }
 
     /// Takes over a socket that nobody else has seen.
     pub(crate) fn made_here(io: std::net::TcpStream) -> TcpStream {
         TcpStream { source: Source::new(io), options: Options::default(), short_is_all: true }
+    }
+
+    /// Takes over a socket of which nobody knows what it is.
+    pub(crate) fn of_unknown_kind(io: std::net::TcpStream) -> TcpStream {
+        TcpStream { short_is_all: false, ..TcpStream::made_here(io) }
     }
 
     /// Gives the address of the other end.
@@ -389,10 +402,11 @@ impl TcpStream {
         self.source.ready(Direction::Write, || self.options.limit(Direction::Write))
     }
 
-    /// What a call that moved `count` of `wanted` bytes has left behind.
+    /// What a read of `count` bytes into room for `wanted` has left behind.
     #[inline]
-    pub(super) fn moved(&self, count: usize, wanted: usize) -> Done<usize> {
-        Done { value: count, drained: self.short_is_all && 0 < count && count < wanted }
+    pub(super) fn read_of(&self, count: usize, wanted: usize) -> Done<usize> {
+        let drained = self.short_is_all && 0 < count && count < wanted;
+        Done { value: count, drained, finished: true }
     }
 }
 
@@ -446,7 +460,7 @@ impl From<std::net::TcpStream> for TcpStream {
         if let Ok(true) = sys::is_nonblocking(io.as_fd()) {
             options.set_nonblocking(true);
         }
-        TcpStream { source: Source::new(io), options, short_is_all: false }
+        TcpStream { source: Source::from_foreign(io), options, short_is_all: false }
     }
 }
 

@@ -6,8 +6,11 @@ use std::io::IoSliceMut;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use corovent_runtime::fd::Direction;
+use corovent_runtime::fd::Done;
+use corovent_runtime::fd::Limit;
 
 use crate::sys;
 use crate::tcp::stream::TcpStream;
@@ -15,6 +18,12 @@ use crate::tcp::stream::TcpStream;
 /// # Suspends
 ///
 /// Until there is something to read, or the end.
+///
+/// # Errors
+///
+/// - What recv(2) gives.
+/// - `WouldBlock` when the read timeout is over, or after `set_nonblocking`.
+/// - `Other` if it would have to wait while the coroutine unwinds.
 ///
 /// # Cancellation
 ///
@@ -24,7 +33,7 @@ impl Read for &TcpStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let limit = || self.options.limit(Direction::Read);
         self.source.call(Direction::Read, limit, |io| {
-            sys::recv(io.as_fd(), buf).map(|count| self.moved(count, buf.len()))
+            sys::recv(io.as_fd(), buf).map(|count| self.read_of(count, buf.len()))
         })
     }
 
@@ -32,38 +41,105 @@ impl Read for &TcpStream {
         let limit = || self.options.limit(Direction::Read);
         let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
         self.source.call(Direction::Read, limit, |io| {
-            sys::recv_vectored(io.as_fd(), bufs).map(|count| self.moved(count, wanted))
+            sys::recv_vectored(io.as_fd(), bufs).map(|count| self.read_of(count, wanted))
         })
     }
 }
 
+/// As the kernel does for a socket that blocks, a write goes on until all is written: it
+/// gives less only if a timeout, an error or an interrupt ends it after a part.
+///
 /// # Suspends
 ///
-/// Until there is room for at least one byte.
+/// Until all is written. Never for an empty buffer.
+///
+/// # Errors
+///
+/// None if a part was written, which is what it gives then. The next call finds what stands
+/// in the way: after a reset that is `BrokenPipe`.
+///
+/// - What send(2) gives.
+/// - `WouldBlock` when the write timeout is over, or after `set_nonblocking`.
+/// - `Other` if it would have to wait while the coroutine unwinds.
 ///
 /// # Cancellation
 ///
-/// A write that was interrupted wrote nothing; `write_all` may have written a part.
+/// If a part was written it gives the count, and the kill or the timeout comes at the next
+/// wait; a write that does not return wrote nothing. Of `write_all` nobody knows how much it
+/// wrote.
 impl Write for &TcpStream {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Write);
+        let limit = || self.write_limit(buf.len());
+        let mut rest = buf;
         self.source.call(Direction::Write, limit, |io| {
-            sys::send(io.as_fd(), buf).map(|count| self.moved(count, buf.len()))
+            let count = sys::send(io.as_fd(), rest)?;
+            if count == rest.len() {
+                return Ok(Done::more(buf.len()));
+            }
+            rest = &rest[count..];
+            Ok(self.part(buf.len() - rest.len(), count))
         })
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Write);
+        let bufs = &bufs[..bufs.len().min(sys::IOV_MAX)];
         let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
+        let limit = || self.write_limit(wanted);
+        let mut sent = 0;
         self.source.call(Direction::Write, limit, |io| {
-            sys::send_vectored(io.as_fd(), bufs).map(|count| self.moved(count, wanted))
+            let (count, tried) = send_rest(io.as_fd(), bufs, sent, wanted)?;
+            sent += count;
+            if sent == wanted {
+                return Ok(Done::more(sent));
+            }
+            let part = self.part(sent, count);
+            Ok(Done { drained: part.drained && count < tried, ..part })
         })
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+impl TcpStream {
+    /// How long a write of so many bytes may wait.
+    #[inline]
+    fn write_limit(&self, wanted: usize) -> Limit {
+        // Of nothing the kernel makes nobody wait.
+        if wanted == 0 { Limit::NonBlocking } else { self.options.limit(Direction::Write) }
+    }
+
+    /// What a write gives of which `sent` bytes are done, the last `count` just now; there was
+    /// room for no more.
+    #[cold]
+    fn part(&self, sent: usize, count: usize) -> Done<usize> {
+        // Of what moves nothing, and gives no error, more of the same is not to be expected.
+        Done { value: sent, drained: self.short_is_all && count > 0, finished: count == 0 }
+    }
+}
+
+/// Sends what is left of several buffers after so many bytes. Gives how many it sent, and how
+/// many it tried to: in the middle of a buffer only those up to its end.
+fn send_rest(
+    fd: BorrowedFd<'_>,
+    bufs: &[IoSlice<'_>],
+    sent: usize,
+    wanted: usize,
+) -> io::Result<(usize, usize)> {
+    let mut before = 0;
+    for (n, buf) in bufs.iter().enumerate() {
+        if before == sent {
+            return Ok((sys::send_vectored(fd, &bufs[n..])?, wanted - sent));
+        }
+        if sent - before < buf.len() {
+            let rest = &buf[sent - before..];
+            return Ok((sys::send(fd, rest)?, rest.len()));
+        }
+        before += buf.len();
+    }
+    Ok((sys::send_vectored(fd, &[])?, 0))
 }
 
 impl Read for TcpStream {

@@ -24,6 +24,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::fd::owner::Owner;
+use crate::fd::owner::Stop;
 use crate::fd::owner::bits_of;
 use crate::fd::owner::reason_of;
 use crate::fd::owner::would_block;
@@ -51,6 +52,9 @@ pub struct Done<R> {
     /// Whether the call took all there was, so that the next need not be tried before epoll
     /// has told of more. To be set only where a short count proves it.
     pub drained: bool,
+    /// Whether the call is over. Else its rest is tried again as soon as that has a chance,
+    /// and `value` is what it gives should nothing come of the rest.
+    pub finished: bool,
 }
 
 /// How long a call through a [`Source`] may wait.
@@ -69,7 +73,7 @@ pub enum Limit {
 impl<R> Done<R> {
     /// A value of a call that may have left something behind.
     pub fn more(value: R) -> Done<R> {
-        Done { value, drained: false }
+        Done { value, drained: false, finished: true }
     }
 }
 
@@ -81,9 +85,16 @@ impl Limit {
 }
 
 impl<T: AsFd> Source<T> {
-    /// Takes ownership of a descriptor.
+    /// Takes ownership of a descriptor that was made for it.
     pub fn new(io: T) -> Source<T> {
         Source { io: ManuallyDrop::new(io), owner: Owner::new() }
+    }
+
+    /// Takes ownership of a descriptor that came from elsewhere. Should unsafe code have taken
+    /// it from under another source, then the tasks that wait there fail with EBADF when this
+    /// one lets go of it, on whichever threads they are.
+    pub fn from_foreign(io: T) -> Source<T> {
+        Source { io: ManuallyDrop::new(io), owner: Owner::of_foreign() }
     }
 
     /// The owner that was given, for calls that do not wait.
@@ -111,15 +122,20 @@ impl<T: AsFd> Source<T> {
     /// # Errors
     ///
     /// - What the call gives.
-    /// - `WouldBlock` if `limit` is over, or does not allow to wait.
-    /// - `Other` if it would have to wait while the coroutine unwinds.
+    /// - `WouldBlock` if `limit` is over, or does not allow to wait. Then, too, one call has
+    ///   found nothing.
+    /// - `Other` if it would have to wait while the coroutine unwinds; likewise.
     /// - EBADF if the descriptor was closed by other code while the task waited for it.
     /// - `TimedOut` in a build that cannot unwind, if a surrounding
     ///   [`timeout`](crate::time::timeout) is over.
     ///
+    /// None of them but EBADF if a part is done, whose value is given then; an error that
+    /// lasts comes with the next call.
+    ///
     /// # Cancellation
     ///
-    /// Nothing is lost: only a wait is interrupted, never a call.
+    /// Nothing is lost: only a wait is interrupted, never a call. If a part is done its value
+    /// is given, and the next wait is interrupted instead.
     #[inline]
     pub fn call<R>(
         &self,
@@ -141,36 +157,47 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<R> {
         let fd = self.raw_fd();
         let mut waits = Waits::None;
+        let mut part = None;
         let mut try_it = self.owner.is_worth_a_call(fd, direction);
         loop {
             if try_it {
                 match attempt(&self.io) {
-                    Ok(done) => {
+                    Ok(done) if done.finished => {
                         self.owner.leave(fd, direction, done.drained, waits.any());
                         return Ok(done.value);
+                    }
+                    Ok(done) => {
+                        part = Some(done.value);
+                        if !done.drained || self.owner.drain(fd, direction) {
+                            continue;
+                        }
                     }
                     Err(error) => match error.raw_os_error() {
                         Some(libc::EAGAIN) => self.owner.clear(fd, direction),
                         Some(libc::EINTR) => continue,
                         _ => {
                             self.owner.leave(fd, direction, false, waits.any());
-                            return Err(error);
+                            return part.ok_or(error);
                         }
                     },
                 }
             }
-            let deadline = waits.deadline(&limit)?;
             let had_its_turn = try_it && waits.any();
-            self.owner.wait(fd, direction, deadline, had_its_turn, reason)?;
-            waits = Waits::Until(deadline);
-            try_it = true;
+            match self.wait(direction, &limit, &mut waits, had_its_turn, reason) {
+                Ok(()) => try_it = true,
+                // Only a real call tells what is there now.
+                Err(Stop::Refused(_)) if !try_it => try_it = true,
+                // Whoever is given a part calls again, and must not with that number.
+                Err(Stop::Closed) => return Err(Stop::Closed.into_error()),
+                Err(stop) => return part.ok_or_else(|| stop.into_error()),
+            }
         }
     }
 
     /// Waits until the descriptor is ready, without making a call.
     ///
     /// It may return for nothing, as any readiness may: a call then waits. It costs a system
-    /// call only if nothing is known of the descriptor yet.
+    /// call unless it is known what there is.
     ///
     /// # Suspends
     ///
@@ -182,22 +209,60 @@ impl<T: AsFd> Source<T> {
     /// As for [`call`](Source::call).
     pub fn ready(&self, direction: Direction, limit: impl Fn() -> Limit) -> io::Result<()> {
         let fd = self.raw_fd();
-        match self.owner.known(fd, direction) {
-            Some(Ready::Yes) => {
-                // It counts as a call, or a reader that is always served would never yield.
-                self.owner.is_worth_a_call(fd, direction);
-                return Ok(());
+        let mut waits = Waits::None;
+        // It counts as a call, or a reader that is always served would never yield.
+        self.owner.is_worth_a_call(fd, direction);
+        loop {
+            let known = self.owner.known(fd, direction);
+            if known == Some(Ready::Yes) {
+                break;
             }
-            Some(Ready::Untried) if epoll::poll_one(fd, bits_of(direction), ZERO)? => {
-                return Ok(());
+            let has_waited = waits.any();
+            // Registering tells as well; but on a thread without a hub only asking does.
+            let ask = known == Some(Ready::Untried) || (known.is_none() && has_waited);
+            if ask && self.asks_ready(direction)? {
+                break;
             }
-            _ => self.owner.clear(fd, direction),
+            match self.wait(direction, &limit, &mut waits, has_waited, reason_of) {
+                Ok(()) => {}
+                Err(Stop::Refused(error)) if ask => return Err(error),
+                Err(Stop::Refused(error)) => {
+                    return self.asks_ready(direction)?.then_some(()).ok_or(error);
+                }
+                Err(stop) => return Err(stop.into_error()),
+            }
         }
-        let deadline = Waits::None.deadline(&limit)?;
-        self.owner.wait(fd, direction, deadline, false, reason_of)?;
-        // Others may be waiting to make calls: this one takes nothing.
-        self.owner.leave(fd, direction, false, true);
+        if waits.any() {
+            // Others may be waiting to make calls: this one takes nothing.
+            self.owner.pass_on(fd, direction);
+        }
         Ok(())
+    }
+
+    /// Waits for a change, for as long as the call may still wait.
+    #[inline]
+    fn wait(
+        &self,
+        direction: Direction,
+        limit: impl Fn() -> Limit,
+        waits: &mut Waits,
+        had_its_turn: bool,
+        reason: fn(RawFd, Direction) -> Reason,
+    ) -> Result<(), Stop> {
+        let deadline = waits.deadline(limit).map_err(Stop::Refused)?;
+        self.owner.wait(self.raw_fd(), direction, deadline, had_its_turn, reason)?;
+        *waits = Waits::Until(deadline);
+        Ok(())
+    }
+
+    /// Asks the kernel whether the descriptor is ready.
+    fn asks_ready(&self, direction: Direction) -> io::Result<bool> {
+        let fd = self.raw_fd();
+        let ready = epoll::poll_one(fd, bits_of(direction), ZERO)?;
+        if !ready {
+            self.owner.clear(fd, direction);
+        }
+        Ok(ready)
     }
 
     #[inline]

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 use std::ptr;
 
 use crate::error;
@@ -17,6 +19,7 @@ use crate::hub::State;
 use crate::hub::reason::Reason;
 use crate::hub::shared;
 use crate::hub::shared::Shared;
+use crate::hub::turn::wake_all;
 use crate::hub::turn::wake_waiter;
 use crate::readiness;
 use crate::readiness::Ready;
@@ -37,6 +40,37 @@ pub(super) struct Owner {
     hub: AtomicPtr<Record<Shared>>,
 }
 
+// The mark is only compared, or followed to a record that no panic leaves half changed.
+impl UnwindSafe for Owner {}
+impl RefUnwindSafe for Owner {}
+
+/// Why a call cannot go on.
+pub(super) enum Stop {
+    /// It may not wait at all.
+    Refused(io::Error),
+    /// It has waited, or tried to.
+    Failed(io::Error),
+    /// Other code has closed the descriptor: the number may belong to somebody else by now.
+    Closed,
+    /// A kill or a timeout wants the task.
+    Interrupted,
+}
+
+impl Stop {
+    /// The error that the call gives; an interrupt is thrown.
+    #[cold]
+    pub(super) fn into_error(self) -> io::Error {
+        match self {
+            Stop::Refused(error) | Stop::Failed(error) => error,
+            Stop::Closed => io::Error::from_raw_os_error(libc::EBADF),
+            Stop::Interrupted if hub::UNWINDS => {
+                hub::current().expect("only a hub interrupts").throw()
+            }
+            Stop::Interrupted => io::ErrorKind::TimedOut.into(),
+        }
+    }
+}
+
 impl Owner {
     /// Names a new owner, registered nowhere.
     pub(super) fn new() -> Owner {
@@ -44,6 +78,12 @@ impl Owner {
 
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         Owner { id, hub: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Names a new owner of an fd that came from elsewhere: another owner may have registered
+    /// it, with any hub, and have lost it to this one without being told.
+    pub(super) fn of_foreign() -> Owner {
+        Owner { hub: AtomicPtr::new(several()), ..Owner::new() }
     }
 
     /// Whether a call has a chance; yields first if the task has made many without waiting.
@@ -54,6 +94,16 @@ impl Owner {
             hub.throw();
         }
         !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
+    }
+
+    /// Notes that a part of a call is done that used up what there was. Whether the rest is
+    /// worth a call all the same: nobody would tell of more, or the part proves nothing.
+    #[cold]
+    pub(super) fn drain(&self, fd: RawFd, direction: Direction) -> bool {
+        let Some(hub) = hub::current() else { return true };
+        let mut state = hub.state();
+        state.readiness.clear_if_quiet(fd, self.id, direction);
+        state.readiness.known(fd, self.id, direction) != Some(Ready::No)
     }
 
     /// What is known of the descriptor; `None` if this hub watches it not.
@@ -74,7 +124,9 @@ impl Owner {
     /// Notes that a call is over: one that has waited passes on what it left behind.
     #[inline]
     pub(super) fn leave(&self, fd: RawFd, direction: Direction, drained: bool, has_waited: bool) {
-        if !(drained || has_waited) || !self.is_registered() {
+        // A write that had room need not say so: whoever asks for room asks the kernel.
+        let says = drained || has_waited || direction == Direction::Read;
+        if !says || !self.is_registered() {
             return;
         }
         let Some(hub) = hub::current() else { return };
@@ -82,8 +134,20 @@ impl Owner {
         let State { readiness, scheduler, .. } = &mut *state;
         if drained {
             readiness.clear_if_quiet(fd, self.id, direction);
+        } else {
+            readiness.doubt(fd, self.id, direction);
         }
         if has_waited && readiness.holds(fd, self.id) {
+            wake_waiter(readiness, scheduler, fd, direction);
+        }
+    }
+
+    /// Wakes the next waiter, for a task that was woken and takes nothing.
+    pub(super) fn pass_on(&self, fd: RawFd, direction: Direction) {
+        let Some(hub) = hub::current() else { return };
+        let mut state = hub.state();
+        let State { readiness, scheduler, .. } = &mut *state;
+        if readiness.holds(fd, self.id) {
             wake_waiter(readiness, scheduler, fd, direction);
         }
     }
@@ -96,23 +160,25 @@ impl Owner {
         deadline: Deadline,
         had_its_turn: bool,
         reason: fn(RawFd, Direction) -> Reason,
-    ) -> io::Result<()> {
-        let Ok(hub) = hub::get() else { return wait_on_thread(fd, direction, deadline) };
+    ) -> Result<(), Stop> {
+        let Ok(hub) = hub::get() else {
+            return wait_on_thread(fd, direction, deadline).map_err(Stop::Failed);
+        };
         if hub.is_unwinding() {
-            return Err(error::unwinding());
+            return Err(Stop::Refused(error::unwinding()));
         }
-        let ticket = self.enqueue(hub, fd, direction, had_its_turn)?;
+        let ticket = self.enqueue(hub, fd, direction, had_its_turn).map_err(Stop::Failed)?;
         let outcome = hub.block(deadline, reason(fd, direction), Mode::Io);
         if outcome == Outcome::Woken {
             let kept = hub.state().readiness.holds(fd, self.id);
-            return kept.then_some(()).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF));
+            return kept.then_some(()).ok_or(Stop::Closed);
         }
         hub.state().readiness.dequeue(fd, direction, ticket);
-        match outcome {
-            Outcome::Interrupted if hub::UNWINDS => hub.throw(),
-            Outcome::Interrupted => Err(io::ErrorKind::TimedOut.into()),
-            _ => Err(would_block()),
-        }
+        Err(if outcome == Outcome::Interrupted {
+            Stop::Interrupted
+        } else {
+            Stop::Failed(would_block())
+        })
     }
 
     /// Puts the running task into the queue of the descriptor, registering that first.
@@ -165,11 +231,9 @@ impl Owner {
         if let Some(hub) = own {
             let mut state = hub.state();
             let is_ours = !marked.is_null() && state.readiness.holds(fd, self.id);
-            if is_ours {
+            if is_ours || state.readiness.has_waiters(fd) {
                 // It fails if the number was closed by other code.
                 let _ = epoll::delete(state.poller.raw_fd(), fd);
-            }
-            if is_ours || state.readiness.has_waiters(fd) {
                 wake_all(&mut state, fd);
             }
         }
@@ -185,14 +249,8 @@ impl Owner {
     }
 }
 
-/// Takes the entry of an fd out of the table and wakes everybody who waited.
-fn wake_all(state: &mut State, fd: RawFd) {
-    for ticket in state.readiness.remove(fd) {
-        state.scheduler.wake(ticket, Outcome::Woken);
-    }
-}
-
-/// The mark of a source that several hubs have registered: no record has this address.
+/// The mark of a source that several hubs have registered, or may have: no record has this
+/// address.
 fn several() -> *mut Record<Shared> {
     ptr::without_provenance_mut(1)
 }

@@ -238,7 +238,7 @@ impl Hub {
     /// earlier hub, nor of a task that was given up in its wait.
     pub(crate) fn is_late(&self, ticket: Ticket) -> bool {
         let mut state = self.state.borrow_mut();
-        ticket.number >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()
+        ticket.number.get() >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()
     }
 
     /// The state, for the layers above. Never across a switch or user code.

@@ -141,7 +141,7 @@ impl Shared {
     /// Hands a wake to the hub that gave the ticket. False if that hub has ended.
     pub(crate) fn post_wake(&self, ticket: Ticket) -> bool {
         let first_ticket = self.first_ticket();
-        ticket.number >= first_ticket && self.post(first_ticket, Message::Wake(ticket))
+        ticket.number.get() >= first_ticket && self.post(first_ticket, Message::Wake(ticket))
     }
 
     #[cold]

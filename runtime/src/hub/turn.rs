@@ -332,7 +332,7 @@ impl Hub {
         if self.wake(ticket) {
             return;
         }
-        if ticket.number < self.shared.first_ticket() {
+        if ticket.number.get() < self.shared.first_ticket() {
             // It was posted to the hub that had the record before, as that ended.
             wake::retry(None);
         } else if let Some(queue) = { self.state().turn.lost_wait(ticket) } {
@@ -359,9 +359,9 @@ impl Hub {
     /// Drops the entry of a descriptor that another thread has closed.
     fn forget(&self, fd: RawFd, id: u64) {
         let mut state = self.state();
-        if state.readiness.holds(fd, id) {
-            let left = state.readiness.remove(fd);
-            debug_assert!(left.is_empty(), "nobody waits for a socket that was dropped");
+        // Somebody waits only if unsafe code has closed it under an owner before `id`.
+        if state.readiness.holds_up_to(fd, id) {
+            wake_all(&mut state, fd);
         }
     }
 
@@ -403,6 +403,13 @@ pub(crate) fn wake_waiter(
         if scheduler.wake(ticket, Outcome::Woken) {
             break;
         }
+    }
+}
+
+/// Takes the entry of an fd out of the table and wakes everybody who waited.
+pub(crate) fn wake_all(state: &mut State, fd: RawFd) {
+    for ticket in state.readiness.remove(fd) {
+        state.scheduler.wake(ticket, Outcome::Woken);
     }
 }
 
