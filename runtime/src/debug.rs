@@ -180,7 +180,8 @@ impl<'a> TaskInfo<'a> {
         self.row.reason.map(|reason| reason.to_string())
     }
 
-    /// How long it has waited, to the millisecond; zero unless it is blocked.
+    /// How long it has waited, in milliseconds from the last poll before the wait began; zero
+    /// unless it is blocked.
     pub fn waiting(&self) -> Duration {
         self.row.waiting
     }

@@ -225,7 +225,6 @@ impl Readiness {
     }
 
     /// Removes every waiter of a task slot, whatever it waits for: its task is given up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the hub, where it gives a task up"))]
     pub(crate) fn forget_slot(&mut self, slot: u32) {
         for waiters in self.entries.iter_mut().flat_map(|entry| &mut entry.waiters) {
             self.waiting -= waiters.remove_slot(slot);

@@ -294,6 +294,8 @@ impl<T> Scheduler<T> {
     }
 
     /// Takes a task out, wherever it stands; for those that are given up.
+    ///
+    /// The slot is never used again, since others may still name it.
     pub(crate) fn evict(&mut self, slot: u32) -> Option<T> {
         if self.state(slot)? == State::Ready {
             let position = self.position(slot);
@@ -304,9 +306,11 @@ impl<T> Scheduler<T> {
             self.ready -= 1;
             self.entries[slot as usize].state = State::Blocked;
         }
-        let task = self.entries[slot as usize].task.take();
-        self.remove(slot);
-        task
+        let entry = &mut self.entries[slot as usize];
+        // Not `Blocked`, so that no late wake takes it for a task.
+        entry.state = State::Running;
+        self.len -= 1;
+        entry.task.take()
     }
 
     /// The order in which this hub chooses.

@@ -116,6 +116,8 @@ where
         Ok(hub) => hub,
         Err(error) => panic!("a scope needs the thread's hub: {error}"),
     };
+    // Later, at the wait for the coroutines, it would be too late to panic.
+    hub.check_stack();
     let family = Family {
         hub: hub.shared(),
         hub_number: hub.shared().first_ticket(),

@@ -33,8 +33,10 @@ use crate::sys::sigaction::Action;
 ///
 /// The first call for a signal replaces what the signal did before, for the whole process
 /// and for good. A signal wakes every coroutine that waits for it; one that comes while
-/// nobody waits is kept for the next wait, once however often it came. A coroutine that
-/// waits here is no deadlock. gevent's name is `signal_handler`.
+/// nobody waits is kept for the next wait, once however often it came. A wait that several
+/// signals end gives the first of the list; the others are kept for the next wait, unless
+/// another coroutine was given them. A coroutine that waits here is no deadlock. gevent's
+/// name is `signal_handler`.
 ///
 /// # Suspends
 ///
@@ -50,7 +52,7 @@ use crate::sys::sigaction::Action;
 ///
 /// # Cancellation
 ///
-/// No signal is lost: one that came is kept for the next wait.
+/// A signal that came is kept for the next wait.
 ///
 /// # Examples
 ///
@@ -191,6 +193,6 @@ fn take(signal: i32, heard: u32) -> bool {
     if came == heard && came == told {
         return false;
     }
-    TOLD[signal as usize].store(came, Ordering::SeqCst);
+    TOLD[signal as usize].fetch_max(came, Ordering::SeqCst);
     true
 }

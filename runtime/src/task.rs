@@ -34,12 +34,15 @@ use crate::stack::SizeClass;
 ///
 /// # Known holes
 ///
-/// std's thread-locals take it for granted that the thread runs one stack. In two cases
-/// safe code can reach memory that is gone, and nothing here can see it:
+/// Thread-locals take it for granted that the thread runs one stack. In three cases safe code
+/// can reach memory that is gone, and nothing here can see it:
 ///
 /// - The initialiser of a `thread_local!` waits. Another coroutine then initialises it as
 ///   well, and the later of the two replaces the value that the other already refers to.
 ///   Use `const { … }` initialisers, or such as do not wait.
+/// - A crate keeps a reference in a thread-local for the length of a call, as `scoped-tls`
+///   does, and the call waits. Another coroutine finds the reference, or puts it back after
+///   its call when what it refers to is gone.
 /// - [`std::process::exit`] runs, and a thread-local's destructor waits that was first used
 ///   after the first coroutine was spawned: others run, whose thread-locals may be gone.
 ///   (At the ordinary end of a thread, and of `main`, a destructor that waits stops the

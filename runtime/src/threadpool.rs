@@ -27,8 +27,9 @@ use crate::wait_queue::WaitQueue;
 /// run.
 ///
 /// It is for what blocks in the kernel or computes for long: files, C libraries, hashing.
-/// At most 64 run at once; others wait in line. On a thread without coroutines the closure
-/// simply runs. gevent's name is `ThreadPool.apply`.
+/// At most 64 run at once; others wait in line, so jobs that wait for jobs of their own can
+/// come to a standstill. Coroutines that a job leaves behind on its thread end with it. On a
+/// thread without coroutines the closure simply runs. gevent's name is `ThreadPool.apply`.
 ///
 /// # Suspends
 ///
@@ -261,52 +262,49 @@ impl Lane {
     }
 
     /// What a thread of the lane does.
-    fn work(&self) {
-        self.queue.lock().state.idle += 1;
+    fn work(&'static self) {
         loop {
-            let deadline = Deadline::after(IDLE_EXIT);
-            let helper = IdleHelper::enter();
-            let entry = self.queue.wait(deadline, What::Work, Mode::Masked, Queue::take);
-            drop(helper);
-            match entry {
-                Ok(entry) => (entry.job)(Ok(())),
-                Err(_) if self.leave() => return,
-                Err(_) => continue,
+            self.queue.lock().state.change(|queue| queue.idle += 1);
+            let entry = loop {
+                let deadline = Deadline::after(IDLE_EXIT);
+                match self.queue.wait(deadline, What::Work, Mode::Masked, Queue::take) {
+                    Ok(entry) => break entry,
+                    Err(_) if self.leave() => return,
+                    Err(_) => {}
+                }
+            };
+            (entry.job)(Ok(()));
+            if hub::current().is_some() {
+                return self.make_room();
             }
-            self.queue.lock().state.idle += 1;
         }
     }
 
     /// Counts an idle thread out; false if a job has come after all.
     fn leave(&self) -> bool {
         let mut inner = self.queue.lock();
-        let queue = &mut inner.state;
-        if queue.waiting > 0 {
-            return false;
+        let leaves = inner.state.waiting == 0;
+        if leaves {
+            inner.state.change(|queue| {
+                queue.idle -= 1;
+                queue.threads -= 1;
+            });
         }
-        queue.idle -= 1;
-        queue.threads -= 1;
-        true
+        leaves
     }
-}
 
-/// Counts a thread that will wake nobody.
-struct IdleHelper {
-    counted: usize,
-}
-
-impl IdleHelper {
-    /// Counts this thread, unless a job has left coroutines behind on it.
-    fn enter() -> IdleHelper {
-        let counted = usize::from(hub::current().is_none_or(|hub| hub.live() == 0));
-        IDLE_HELPERS.fetch_add(counted, Ordering::Release);
-        IdleHelper { counted }
-    }
-}
-
-impl Drop for IdleHelper {
-    fn drop(&mut self) {
-        IDLE_HELPERS.fetch_sub(self.counted, Ordering::Release);
+    /// Ends a thread after a job that made a hub there: with it end the coroutines that the
+    /// job has left behind. Another takes its place if there is work.
+    #[cold]
+    fn make_room(&'static self) {
+        let mut inner = self.queue.lock();
+        let queue = &mut inner.state;
+        let start = queue.waiting > queue.idle;
+        queue.threads -= usize::from(!start);
+        drop(inner);
+        if start && let Err(error) = self.start_thread() {
+            self.do_without_thread(&error);
+        }
     }
 }
 
@@ -314,7 +312,16 @@ impl Queue {
     fn push(&mut self, mut entry: Box<Entry>) {
         entry.below = self.back.take();
         self.back = Some(entry);
-        self.waiting += 1;
+        self.change(|queue| queue.waiting += 1);
+    }
+
+    /// Changes the counts, and with them how many threads have nothing to do: they will wake
+    /// nobody. One that is idle but about to take a job may.
+    fn change(&mut self, f: impl FnOnce(&mut Queue)) {
+        let before = self.idle.saturating_sub(self.waiting);
+        f(self);
+        let after = self.idle.saturating_sub(self.waiting);
+        IDLE_HELPERS.fetch_add(after.wrapping_sub(before), Ordering::AcqRel);
     }
 
     /// Takes the oldest job, for a thread that was idle.
@@ -324,14 +331,16 @@ impl Queue {
         }
         let mut first = self.front.take()?;
         self.front = first.below.take();
-        self.waiting -= 1;
-        self.idle -= 1;
+        self.change(|queue| {
+            queue.waiting -= 1;
+            queue.idle -= 1;
+        });
         Some(first)
     }
 
     /// Takes all jobs, in no order.
     fn take_all(&mut self) -> Option<Box<Entry>> {
-        self.waiting = 0;
+        self.change(|queue| queue.waiting = 0);
         self.turn_over();
         self.front.take()
     }

@@ -201,28 +201,6 @@ fn child_has_an_idle_helper() {
     });
 }
 
-/// What a job has left behind on a thread of the pool runs on, and may wake others.
-#[test]
-fn a_thread_of_the_pool_with_coroutines_counts() {
-    passes("deadlocks::child_leaves_a_coroutine_in_the_pool");
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_leaves_a_coroutine_in_the_pool() {
-    in_a_fork(|| {
-        sleep(Duration::from_micros(1));
-        let root = corovent::current();
-        corovent::threadpool::blocking(move || {
-            drop(spawn(move || {
-                sleep(Duration::from_millis(50));
-                root.unpark();
-            }));
-        });
-        park();
-    });
-}
-
 #[test]
 fn with_other_threads_the_root_waits_for_them() {
     run(|| {

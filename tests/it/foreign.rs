@@ -152,13 +152,11 @@ fn child_waits_where_the_hub_does_not_know_it() {
     run(|| assert_eq!(spawn(|| 5).join().unwrap(), 5));
 }
 
-/// A scope may not end before its coroutines, and there it cannot wait for them.
+/// A scope may not end before its coroutines, and there it could not wait for them: so it does
+/// not begin.
 #[test]
-fn a_scope_that_cannot_wait_aborts() {
-    let output = child("foreign::child_opens_a_scope_where_the_hub_does_not_know_it");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
-    assert!(text.contains("a scope cannot wait for its coroutines"), "{text}");
+fn a_scope_does_not_begin_where_it_could_not_wait() {
+    passes("foreign::child_opens_a_scope_where_the_hub_does_not_know_it");
 }
 
 #[test]
@@ -169,7 +167,24 @@ fn child_opens_a_scope_where_the_hub_does_not_know_it() {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         scope(|scope| drop(scope.spawn(|| lent.push(2))));
     }));
-    eprintln!("the scope has ended: {ended:?}, {lent:?}");
-    drop(lent);
+    assert!(ended.is_err());
+    assert_eq!(lent, [1]);
     foreign.resume(());
+}
+
+/// A coroutine that was switched away from may not end by another's return: its stack would
+/// be that of somebody else.
+#[test]
+fn an_end_after_a_switch_that_the_hub_knows_not_of_aborts() {
+    let output = child("foreign::child_ends_as_another");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+    assert!(text.contains("a coroutine ends after a switch"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_ends_as_another() {
+    let first = spawn(|| std::mem::forget(be_reached_by_a_foreign_switch()));
+    let _ = first.join();
 }

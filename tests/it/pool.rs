@@ -11,9 +11,12 @@ use std::sync::atomic::Ordering;
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use corovent::Abandoned;
 use corovent::Killed;
+use corovent::remote;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::thread::park;
 use corovent::threadpool::blocking;
 use corovent::timeout;
 use corovent::yield_now;
@@ -316,4 +319,18 @@ fn no_job_is_lost_between_busy_and_idle() {
         })
     });
     threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn the_coroutines_that_a_job_leaves_behind_end_with_it() {
+    run(|| {
+        spawn(|| {
+            let (hub, left) = blocking(|| (remote(), spawn(park)));
+            assert!(left.join().unwrap_err().is::<Abandoned>());
+            let error = hub.spawn(|| ()).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::NotConnected);
+        })
+        .join()
+        .unwrap();
+    });
 }

@@ -211,12 +211,13 @@ fn remote_handles_spawn_on_their_hub() {
 fn a_remote_spawn_killed_before_the_hub_saw_it_never_runs() {
     run(|| {
         let hub = remote();
-        let task = on_thread(move || {
+        // This thread stops meanwhile, so no turn of its hub comes between the two.
+        let sender = os::spawn(move || {
             let task = hub.spawn(|| unreachable!("killed before it ran")).unwrap();
             assert!(task.kill());
             task
         });
-        let result: os::Result<()> = task.join();
+        let result: os::Result<()> = sender.join().unwrap().join();
         assert!(result.unwrap_err().is::<Killed>());
     });
 }

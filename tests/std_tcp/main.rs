@@ -6,6 +6,8 @@
 //! ours on OS threads that never spawned a coroutine. A world says what sockets, threads and
 //! channels are there, and how a case is run.
 
+// What the tests share sets an alarm for children.
+#![allow(unsafe_code)]
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used)]
 // The cases are one file, compiled in each world.

@@ -67,6 +67,9 @@ pub(crate) struct Hub {
     running: Cell<*const Occupant>,
     /// How the wait of the task that is being resumed has ended.
     outcome: Cell<Outcome>,
+    /// Whether another task is parked in the middle of an unwinding, so that
+    /// `std::thread::panicking` says nothing about the one that runs.
+    others_unwind: Cell<bool>,
     /// Operations that the running task may still do without waiting.
     allowance: Cell<u32>,
     /// Milliseconds from the hub's first moment to the last poll, for the dump.
@@ -92,8 +95,7 @@ pub(crate) struct State {
     pub(crate) readiness: Readiness,
     pub(crate) poller: Poller,
     pub(crate) stacks: StackPool<Valgrind>,
-    /// Suspended tasks that were unwinding when they last ran. While there are any,
-    /// `std::thread::panicking` says nothing about the task that runs.
+    /// Suspended tasks that were unwinding, as far as was known, when they last ran.
     pub(crate) parked_unwinding: usize,
     /// The class of tasks that ask for none.
     default_class: SizeClass,
@@ -161,7 +163,7 @@ pub(crate) fn current() -> Option<&'static Hub> {
 }
 
 /// The hub of this thread, even if the thread is about to end.
-fn running_hub() -> Option<&'static Hub> {
+pub(crate) fn running_hub() -> Option<&'static Hub> {
     // SAFETY: the pointer is null or that of a live hub.
     unsafe { HUB.get().as_ref() }
 }
@@ -205,6 +207,7 @@ impl Hub {
             current: Cell::new(ROOT),
             running: Cell::new(ptr::null()),
             outcome: Cell::new(Outcome::Woken),
+            others_unwind: Cell::new(false),
             allowance: Cell::new(ALLOWANCE),
             clock_ms: Cell::new(0),
             next_id: Cell::new(ids.start + 1),

@@ -14,6 +14,7 @@
 use std::cell::RefMut;
 use std::os::fd::RawFd;
 use std::ptr;
+use std::thread;
 use std::time::Duration;
 
 use crate::coroutine::Coroutine;
@@ -132,6 +133,15 @@ impl Turn {
     }
 }
 
+impl State {
+    /// Whether a task other than the one that is resumed unwinds, given that somebody does
+    /// and whether that one does, as far as is known.
+    #[cold]
+    fn others_unwind(&self, unwinding: bool) -> bool {
+        !unwinding || self.parked_unwinding > 1
+    }
+}
+
 impl Hub {
     /// Runs other tasks until the root is ready: the root's side of every wait.
     #[inline(never)]
@@ -155,10 +165,15 @@ impl Hub {
                 break None;
             }
             let Some((slot, outcome, task)) = state.scheduler.next() else { break None };
+            let unwinding = task.interrupts.unwinding();
+            let coroutine = task.coroutine;
+            // Nobody's code runs: whoever std means is parked.
+            let others_unwind = thread::panicking() && state.others_unwind(unwinding);
+            self.others_unwind.set(others_unwind);
             if slot == ROOT {
                 break Some(outcome);
             }
-            let coroutine = match task.coroutine {
+            let coroutine = match coroutine {
                 Some(coroutine) => coroutine,
                 None => start(&mut state, slot),
             };
@@ -262,7 +277,10 @@ impl Hub {
             // is right, std aborts the process instead.
             root.interrupts.set_unwinding(false);
         }
-        if !hub::UNWINDS || root.mode == hub::Mode::Masked || !root.interrupts.is_deliverable() {
+        // At the end of `run` it is taken back, and unwinds nothing.
+        let unwinds = root.reason != Reason::Ends;
+        let deliverable = root.mode != hub::Mode::Masked && root.interrupts.is_deliverable();
+        if unwinds && !(hub::UNWINDS && deliverable) {
             process::abort_with("the root's wait cannot be ended by unwinding");
         }
         state.deadlock_report = report;
@@ -430,6 +448,7 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         let class = task.class;
         state.stacks.release(class);
     }
+    state.readiness.forget_slot(slot);
     let mut was_woken = None;
     match (standing, task.reason.queue()) {
         (Some(TaskState::Ready), queue) => was_woken = queue,
@@ -462,16 +481,20 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     };
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, killed));
+    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     coroutine
 }
 
 /// What a coroutine does from its first run to its end.
-fn enter(body: Body, killed: bool) {
+fn enter(body: Body, slot: u32, killed: bool) {
     // SAFETY: each task is entered once, on its coroutine's stack.
     unsafe { body.execute(killed) };
+    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
+        // The loop would take the end for that of the one which it has resumed.
+        process::abort_with("a coroutine ends after a switch which the hub knows not of");
+    }
     // SAFETY: it was executed, and `run` takes the task out of the table before anybody
     // looks at it again.
     unsafe { body.publish() };

@@ -73,10 +73,11 @@ impl Hub {
         let mut findings = Findings::default();
         let mut state = self.state.borrow_mut();
         let State { scheduler, parked_unwinding, timers, .. } = &mut *state;
+        let others_unwind = self.others_unwind.get();
         let ticket = scheduler.block_if(slot, |task| {
             task.since_ms = self.clock_ms.get();
             task.mode = mode;
-            may_wait(task, reason, mode, *parked_unwinding, &mut findings)
+            may_wait(task, reason, mode, others_unwind, &mut findings)
         });
         let Some(ticket) = ticket else {
             scheduler.void_ticket(slot);
@@ -102,8 +103,9 @@ impl Hub {
         let mut findings = Findings::default();
         let mut state = self.state.borrow_mut();
         let State { scheduler, parked_unwinding, .. } = &mut *state;
+        let others_unwind = self.others_unwind.get();
         let queued = scheduler.requeue_if(slot, |task| {
-            may_wait(task, Reason::Yield, mode, *parked_unwinding, &mut findings)
+            may_wait(task, Reason::Yield, mode, others_unwind, &mut findings)
         });
         *parked_unwinding += usize::from(queued && findings.unwinding);
         drop(state);
@@ -144,10 +146,7 @@ impl Hub {
 
     /// Whether the running task unwinds: by its own throw, or by a panic.
     pub(crate) fn is_unwinding(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        let State { scheduler, parked_unwinding, .. } = &mut *state;
-        let task = scheduler.get_mut(self.current.get()).expect("the running task has a record");
-        note_unwinding(task, *parked_unwinding)
+        self.with_current(|task| note_unwinding(task, self.others_unwind.get()))
     }
 
     /// Suspends the running task until the loop resumes it.
@@ -188,12 +187,21 @@ impl Hub {
     /// Checks that the code that wants to wait is that of the running coroutine: code of
     /// another crate's coroutine may have switched away from it.
     #[inline]
-    fn check_stack(&self) {
-        if let Some(coroutine) = self.running() {
-            // SAFETY: it has not ended, since the loop has not got control back.
-            let is_here = unsafe { coroutine.is_here() };
-            assert!(is_here, "code waits that was reached by a switch which the hub knows not of");
+    pub(crate) fn check_stack(&self) {
+        // SAFETY: it has not ended, since the loop has not got control back.
+        if self.running().is_some_and(|coroutine| unsafe { !coroutine.is_here() }) {
+            self.refuse_stack();
         }
+    }
+
+    #[cold]
+    fn refuse_stack(&self) -> ! {
+        let mut state = self.state.borrow_mut();
+        // Nobody may be left waiting by the name of this wait.
+        state.scheduler.void_ticket(self.current.get());
+        state.readiness.forget_slot(self.current.get());
+        drop(state);
+        panic!("code waits that was reached by a switch which the hub knows not of");
     }
 
     /// The coroutine whose code runs.
@@ -227,10 +235,10 @@ fn may_wait(
     task: &mut Task,
     reason: Reason,
     mode: Mode,
-    parked_unwinding: usize,
+    others_unwind: bool,
     findings: &mut Findings,
 ) -> bool {
-    findings.unwinding = note_unwinding(task, parked_unwinding);
+    findings.unwinding = note_unwinding(task, others_unwind);
     if task.interrupts.wanted() {
         findings.gave_up = task.interrupts.give_up();
         if mode.lets_through() && task.interrupts.is_deliverable() {
@@ -242,12 +250,12 @@ fn may_wait(
 }
 
 /// Notes whether the running task unwinds. std knows of the thread only: if that does not
-/// panic, nobody unwinds; if it does and no task is parked in the middle of an unwinding, it
-/// is the running one; else the last known answer holds.
+/// panic, nobody unwinds; if it does and no other task is parked in the middle of an
+/// unwinding, it is the running one; else the last known answer holds.
 #[inline]
-fn note_unwinding(task: &mut Task, parked_unwinding: usize) -> bool {
+fn note_unwinding(task: &mut Task, others_unwind: bool) -> bool {
     let panicking = thread::panicking();
-    if !panicking || parked_unwinding == 0 {
+    if !panicking || !others_unwind {
         task.interrupts.set_unwinding(panicking);
     }
     task.interrupts.unwinding()

@@ -1,5 +1,8 @@
 //! What is handed to a waiter that never runs again, or that leaves, reaches the next.
 
+// A test that cannot go on says so by a panic.
+#![allow(clippy::unwrap_used)]
+
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use crate::time::sleep;
 use crate::wait_queue::WaitQueue;
 
 type Gate = WaitQueue<usize>;
+type Waiting = fn(&Gate) -> Result<(), Outcome>;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -46,7 +50,7 @@ fn until(condition: impl Fn() -> bool) {
 }
 
 /// Those who come after the one that is lost.
-const NEXT: [(&str, fn(&Gate) -> Result<(), Outcome>); 3] = [
+const NEXT: [(&str, Waiting); 3] = [
     ("a thread", |gate| acquire(gate, Deadline::after(LONG))),
     ("a root", |gate| {
         spawn(|| ()).join().unwrap();
