@@ -11,7 +11,6 @@ use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::thread as os;
 use std::time::Duration;
 
@@ -211,64 +210,6 @@ fn child_reuses_numbers() {
     });
 }
 
-/// One socket object, used from two hubs at once.
-#[test]
-fn two_hubs_share_a_socket() {
-    run(|| {
-        let (client, mut server) = pair();
-        let client = Arc::new(client);
-        register(&client);
-        let reader = os::spawn({
-            let client = Arc::clone(&client);
-            move || {
-                let task = spawn(move || {
-                    let mut byte = [0];
-                    (&*client).read_exact(&mut byte).unwrap();
-                    byte[0]
-                });
-                task.join().unwrap()
-            }
-        });
-        // Both wait; whoever reads first, each byte is read once.
-        let own = spawn({
-            let client = Arc::clone(&client);
-            move || {
-                let mut byte = [0];
-                (&*client).read_exact(&mut byte).unwrap();
-                byte[0]
-            }
-        });
-        sleep(SHORT);
-        server.write_all(b"a").unwrap();
-        sleep(SHORT);
-        server.write_all(b"b").unwrap();
-        let mut got = vec![own.join().unwrap()];
-        while !reader.is_finished() {
-            yield_now();
-        }
-        got.push(reader.join().unwrap());
-        got.sort_unstable();
-        assert_eq!(got, b"ab");
-        // Dropped here, it leaves both hubs; the other has ended already.
-        drop(Arc::into_inner(client).unwrap());
-    });
-}
-
-#[test]
-fn a_clone_dropped_on_another_thread_leaves_the_original_alone() {
-    run(|| {
-        let (client, mut server) = pair();
-        let clone = client.try_clone().unwrap();
-        register(&client);
-        register(&clone);
-        os::spawn(move || drop(clone)).join().unwrap();
-        sleep(SHORT);
-        assert_eq!(debug::counters().descriptors, 1, "this hub has heard of it");
-        server.write_all(b"x").unwrap();
-        assert_eq!((&client).read(&mut [0; 8]).unwrap(), 1);
-    });
-}
-
 /// Safe code cannot close a socket that somebody waits on; unsafe code that does so through
 /// our types wakes the waiter first.
 #[test]
@@ -316,31 +257,6 @@ fn child_closes_under_waiters() {
                 drop(Rc::into_inner(client).map(ManuallyDrop::into_inner));
             }
             drop(server);
-        }
-    });
-}
-
-/// The same from another thread, which has no hub or one that never saw the descriptor.
-#[test]
-fn a_descriptor_closed_on_another_thread_is_an_error_as_well() {
-    run(|| {
-        for with_hub in [false, true] {
-            let (client, _server) = pair();
-            let fd = client.as_raw_fd();
-            let client = ManuallyDrop::new(client);
-            let waiter = spawn(move || (&*client).read(&mut [0; 8]));
-            until_waiting(1);
-            let closer = move || {
-                if with_hub {
-                    sleep(Duration::ZERO);
-                }
-                // SAFETY: the test is about a descriptor that is closed behind its owner's
-                // back; the owner is forgotten.
-                drop(unsafe { TcpStream::from_raw_fd(fd) });
-            };
-            os::spawn(closer).join().unwrap();
-            let error = waiter.join().unwrap().unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
         }
     });
 }
