@@ -163,6 +163,13 @@ impl Readiness {
         })
     }
 
+    /// Whether an end or an error may have been seen; an fd that is not registered may have
+    /// any.
+    pub(crate) fn may_have_failed(&self, fd: RawFd, id: u64) -> bool {
+        let entry = self.entries.get(fd as usize).filter(|entry| entry.id == id);
+        entry.is_none_or(|entry| entry.sticky)
+    }
+
     /// Notes that a call found nothing left in this direction.
     #[inline]
     pub(crate) fn clear(&mut self, fd: RawFd, id: u64, direction: Direction) {

@@ -4,6 +4,7 @@ use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
@@ -34,7 +35,6 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
 
 /// Makes the next send fill the socket soon.
 pub(crate) fn with_small_buffers(stream: &TcpStream) {
-    use std::os::fd::AsRawFd;
     let bytes: libc::c_int = 4096;
     for option in [libc::SO_SNDBUF, libc::SO_RCVBUF] {
         // SAFETY: the option takes an int.
@@ -49,6 +49,40 @@ pub(crate) fn with_small_buffers(stream: &TcpStream) {
         };
         assert_eq!(result, 0);
     }
+}
+
+/// Stops the thread until there is something to read, which the hub does not get to know.
+pub(crate) fn until_readable(fd: &impl AsRawFd) {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `entry` is one pollfd.
+    while unsafe { libc::poll(&raw mut entry, 1, -1) } != 1 {}
+}
+
+/// Lets the others run until so many tasks wait for descriptors.
+pub(crate) fn until_waiting(count: usize) {
+    while corovent::debug::counters().waiting < count {
+        yield_now();
+    }
+}
+
+/// Whether poll(2) says that there is room to write.
+pub(crate) fn is_writable(fd: &impl AsRawFd) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `entry` is one pollfd.
+    unsafe { libc::poll(&raw mut entry, 1, 0) == 1 && entry.revents & libc::POLLOUT != 0 }
+}
+
+/// Writes until there is no more room, and gives how much.
+pub(crate) fn fill(stream: &TcpStream) -> usize {
+    let mut total = 0;
+    stream.set_nonblocking(true).unwrap();
+    for size in [1 << 16, 1] {
+        while let Ok(count) = (&*stream).write(&vec![0; size]) {
+            total += count;
+        }
+    }
+    stream.set_nonblocking(false).unwrap();
+    total
 }
 
 #[test]
@@ -114,8 +148,6 @@ pub(crate) struct FullListener {
 
 impl FullListener {
     pub(crate) fn new() -> FullListener {
-        use std::os::fd::AsRawFd;
-
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // SAFETY: listen(2) may be called again; it only makes the queue short.
         assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
@@ -264,7 +296,6 @@ fn options_and_addresses_are_those_of_the_socket() {
 }
 
 pub(crate) fn reset_on_close(stream: &TcpStream) {
-    use std::os::fd::AsRawFd;
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     // SAFETY: the option takes a linger.
     let result = unsafe {

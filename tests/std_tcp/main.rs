@@ -13,8 +13,8 @@
 // The cases are one file, compiled in each world.
 #![allow(clippy::duplicate_mod)]
 
-// This binary needs a part of what the other one shares.
-#[allow(dead_code, clippy::duplicate_mod)]
+// This binary needs a part of what the other one shares, and no child processes.
+#[allow(dead_code, unsafe_code)]
 #[path = "../it/support.rs"]
 mod support;
 

@@ -184,7 +184,14 @@ impl<T: AsFd> Source<T> {
             }
             let had_its_turn = try_it && waits.any();
             match self.wait(direction, &limit, &mut waits, had_its_turn, reason) {
-                Ok(()) => try_it = true,
+                Ok(()) => {
+                    try_it = true;
+                    // The error is for the call that gives nothing else.
+                    if part.is_some() && self.owner.has_failed(fd)? {
+                        self.owner.leave(fd, direction, false, true);
+                        return part.ok_or_else(would_block);
+                    }
+                }
                 // Only a real call tells what is there now.
                 Err(Stop::Refused(_)) if !try_it => try_it = true,
                 // Whoever is given a part calls again, and must not with that number.

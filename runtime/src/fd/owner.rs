@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::ptr;
+use std::time::Duration;
 
 use crate::error;
 use crate::fd::Direction;
@@ -119,6 +120,14 @@ impl Owner {
         {
             hub.state().readiness.clear(fd, self.id, direction);
         }
+    }
+
+    /// Whether a call would find an error, as far as it is known; it is not taken.
+    #[cold]
+    pub(super) fn has_failed(&self, fd: RawFd) -> io::Result<bool> {
+        let failed = |hub: &Hub| hub.state().readiness.may_have_failed(fd, self.id);
+        // Without a bit to wait for, poll(2) tells of errors and of the end of both directions.
+        Ok(hub::current().is_none_or(failed) && epoll::poll_one(fd, 0, Some(Duration::ZERO))?)
     }
 
     /// Notes that a call is over: one that has waited passes on what it left behind.
