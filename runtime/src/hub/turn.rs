@@ -2,8 +2,7 @@
 //!
 //! A turn is: run what is ready, within a budget; poll, without waiting if something is
 //! ready still; wake whom I/O made ready; read the clock; fire what is due and still
-//! blocked. So I/O beats a timeout of the same turn, and a task that yields in a loop does
-//! not keep the poll from happening.
+//! blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -347,12 +346,8 @@ impl Hub {
             Some(_) => reason.queue() == queue,
             None => reason.queue().is_some(),
         };
-        let slots: Vec<u32> = state
-            .scheduler
-            .iter()
-            .filter(|(_, _, task)| waits(task.reason))
-            .map(|(slot, _, _)| slot)
-            .collect();
+        let waiting = state.scheduler.iter().filter(|(_, _, task)| waits(task.reason));
+        let slots: Vec<u32> = waiting.map(|(slot, ..)| slot).collect();
         slots.into_iter().for_each(|slot| state.scheduler.wake_slot(slot));
     }
 
