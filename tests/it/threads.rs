@@ -211,11 +211,13 @@ fn remote_handles_spawn_on_their_hub() {
 fn a_remote_spawn_killed_before_the_hub_saw_it_never_runs() {
     run(|| {
         let hub = remote();
-        let task = on_thread(move || {
+        let thread = os::spawn(move || {
             let task = hub.spawn(|| unreachable!("killed before it ran")).unwrap();
             assert!(task.kill());
             task
         });
+        // The hub's thread is stopped meanwhile, so it cannot be quicker than the kill.
+        let task = thread.join().unwrap();
         let result: os::Result<()> = task.join();
         assert!(result.unwrap_err().is::<Killed>());
     });
