@@ -164,6 +164,8 @@ fn path_of(example: &str) -> PathBuf {
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
             .arg("--target-dir")
             .arg(profile_directory.parent().unwrap())
+            // As this test was built.
+            .args(cfg!(feature = "sanitizer").then_some("--features=sanitizer"))
             .status()
             .unwrap();
         assert!(built.success(), "cannot build {example}");
