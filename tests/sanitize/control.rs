@@ -26,7 +26,7 @@ fn main() {
         Some("none") => || spawn(|| 7).join().unwrap(),
         other => panic!("heap, stack, thread or none, not {other:?}"),
     };
-    println!("the bug went unseen and read {}", bug());
+    println!("no tool has stopped it: it read {}", bug());
 }
 
 /// Others run in between, so both the stack and the allocator have moved on.
