@@ -12,7 +12,7 @@
 #![allow(clippy::duplicate_mod)]
 
 // This binary needs a part of what the other one shares.
-#[allow(dead_code, clippy::duplicate_mod)]
+#[allow(dead_code, unsafe_code, clippy::duplicate_mod, clippy::print_stderr)]
 #[path = "../it/support.rs"]
 mod support;
 

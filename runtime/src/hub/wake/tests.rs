@@ -1,5 +1,8 @@
 //! What is handed to a waiter that never runs again, or that leaves, reaches the next.
 
+// clippy knows tests by `cfg(test)` alone, and this module has a longer condition.
+#![allow(clippy::type_complexity, clippy::unwrap_used)]
+
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
