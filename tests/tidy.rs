@@ -65,8 +65,8 @@ fn columns(file: &Source, wrong: &mut Vec<(usize, String)>) {
 
 /// Tests do not count, neither inside a file nor as a file.
 fn file_length(file: &Source, wrong: &mut Vec<(usize, String)>) {
-    let is_test = file.path.starts_with("tests/");
-    let count = if is_rust(file) && !is_test { lines_without_tests(&code(&file.text)) } else { 0 };
+    let count =
+        if is_rust(file) && !file.is_test() { lines_without_tests(&code(&file.text)) } else { 0 };
     if count > FILE_LINES_MAX {
         wrong.push((1, format!("{count} lines without tests, more than {FILE_LINES_MAX}")));
     }
@@ -96,9 +96,9 @@ fn unfinished_code(file: &Source, wrong: &mut Vec<(usize, String)>) {
 /// A file that needs unsafe code says in its first lines why, and no other may have any.
 fn unsafe_files(file: &Source, wrong: &mut Vec<(usize, String)>) {
     let code = rust_code(file);
-    if file.path.starts_with("tests/") || !words(&code).any(|word| word == "unsafe") {
+    if file.is_test() || !words(&code).any(|word| word == "unsafe") {
         // One file of a test binary asks for all of them.
-        if !file.path.starts_with("tests/") && code.contains("allow(unsafe_code)") {
+        if !file.is_test() && code.contains("allow(unsafe_code)") {
             wrong.push((1, "the file asks for unsafe code and has none".to_owned()));
         }
         return;
@@ -296,6 +296,7 @@ fn bad_files_are_found() {
     finds(file_length, "src/a.rs", &(lines(501) + tests), "501 lines without tests");
     finds(file_length, "src/a.rs", &(lines(500) + tests), "");
     finds(file_length, "tests/it/a.rs", &lines(501), "");
+    finds(file_length, "src/a/tests.rs", &lines(501), "");
 
     let function = |count: usize| format!("fn long() {{\n{}}}\n", "    f(\"}\");\n".repeat(count));
     finds(function_length, "src/a.rs", &function(69), "long has 71 lines");

@@ -22,10 +22,16 @@ impl Source {
         Source { path: path.to_owned(), text: text.to_owned() }
     }
 
+    /// Whether it holds tests alone: in `tests/`, or as the test module of a source file.
+    pub(crate) fn is_test(&self) -> bool {
+        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
+    }
+
     /// Whether it is Rust that users run, not a test, an example or a benchmark.
     pub(crate) fn is_shipped(&self) -> bool {
         let crates = ["src/", "runtime/src/", "net/src/"];
-        self.path.ends_with(".rs") && crates.iter().any(|start| self.path.starts_with(start))
+        let is_in_crate = crates.iter().any(|start| self.path.starts_with(start));
+        self.path.ends_with(".rs") && is_in_crate && !self.is_test()
     }
 }
 
