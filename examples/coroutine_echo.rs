@@ -8,7 +8,7 @@
 //! buffers when there is something to read. SIGINT or SIGTERM ends the server: it stops
 //! accepting, lets connections finish for a moment, and says what it did.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::cell::Cell;
 use std::cell::RefCell;

@@ -8,7 +8,7 @@
 //! Every connection sends its messages one after the other, each when the answer to the one
 //! before is there, and compares every byte that comes back.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::cell::Cell;
 use std::cell::RefCell;

@@ -8,7 +8,7 @@
 //! the two serves in a process of its own, and the clients, coroutines here, compare every
 //! byte that comes back. What the machine cannot run is said in the table.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::env;
 use std::error::Error;

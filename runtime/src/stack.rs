@@ -9,14 +9,12 @@
 //! A stack is *reserved* when its coroutine is spawned and *bound* when it first runs, the
 //! hottest free slot first. So a hundred thousand short coroutines run on one warm stack.
 //!
-//! The guards are markers in the page tables (`MADV_GUARD_INSTALL`) where the kernel has
-//! them: they need no mapping of their own, where `mprotect` needs two for each stack and
-//! stops at half of `vm.max_map_count`. Which one works is found out by trying.
+//! The guards are markers in the page tables (`MADV_GUARD_INSTALL`) where a try finds them;
+//! else `mprotect`, which takes two mappings a stack and stops at half of `vm.max_map_count`.
 //!
 //! **Invariant:** no slot is handed out without a guard, and none while it is in use.
 
-// Guards are installed into, and pages discarded from, memory that only this file knows
-// to be unused.
+// Guards and discards change memory that only this file knows to be unused.
 #![allow(unsafe_code)]
 
 use std::env;
@@ -72,9 +70,8 @@ impl SizeClass {
         STACK_BYTES_MIN << self.0
     }
 
-    /// The bytes that fault below them. C code may step over a small guard in one frame,
-    /// and a marker costs eight bytes a page, so it is as large as Linux's own stack gap
-    /// allows within a tenth of a gigabyte for a hundred thousand.
+    /// The bytes that fault below them. C code may step over a small guard in one frame; a
+    /// marker costs eight bytes a page, a tenth of a gigabyte for a hundred thousand stacks.
     fn guard_bytes(self) -> usize {
         if self.usable_bytes() >= STACK_BYTES_DEFAULT { 64 * 1024 } else { 16 * 1024 }
     }
@@ -170,8 +167,7 @@ struct ClassPool<W: Watch> {
 }
 
 struct Slab<W: Watch> {
-    /// The watch over each slot that was ever used. Declared, and so dropped, before the
-    /// mapping.
+    /// The watch over each slot that was ever used; dropped before the mapping.
     tokens: Vec<W::Token>,
     mapping: Mapping,
     slots: u16,

@@ -3,7 +3,7 @@
 // Some tests close or duplicate descriptors behind the runtime's back, as C code would.
 #![allow(unsafe_code)]
 // A test that cannot go on says so by a panic; children print to their parent.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
 

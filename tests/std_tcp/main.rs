@@ -14,7 +14,7 @@
 #![allow(clippy::duplicate_mod)]
 
 // This binary needs a part of what the other one shares, and no child processes.
-#[allow(dead_code, unsafe_code)]
+#[allow(dead_code, unsafe_code, clippy::print_stderr)]
 #[path = "../it/support.rs"]
 mod support;
 

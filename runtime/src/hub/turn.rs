@@ -2,8 +2,7 @@
 //!
 //! A turn is: run what is ready, within a budget; poll, without waiting if something is
 //! ready still; wake whom I/O made ready; read the clock; fire what is due and still
-//! blocked. So I/O beats a timeout of the same turn, and a task that yields in a loop does
-//! not keep the poll from happening.
+//! blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -26,10 +25,8 @@ use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::reason::Reason;
-use crate::hub::shared::Message;
 use crate::hub::table;
 use crate::hub::task::Body;
-use crate::hub::task::NewTask;
 use crate::hub::task::Task;
 use crate::hub::wake;
 use crate::readiness::Direction;
@@ -44,7 +41,6 @@ use crate::sys::clock::Deadline;
 use crate::sys::epoll::Patience;
 use crate::sys::process;
 use crate::sys::sigaction::preserving_errno;
-use crate::sys::sigaction::write_stderr;
 use crate::timers::Due;
 
 /// Where the loop stands between two polls.
@@ -323,88 +319,8 @@ impl Hub {
     #[inline]
     fn read_messages(&self) {
         if self.shared.has_messages() {
-            self.read_messages_slowly();
-        }
-    }
-
-    #[cold]
-    fn read_messages_slowly(&self) {
-        self.state().turn.idle_looks = 0;
-        for message in self.shared.take_messages() {
-            match message {
-                Message::Wake(ticket) => self.receive_wake(ticket),
-                Message::Kill { slot, id } => {
-                    self.kill(slot, id);
-                }
-                Message::Spawn(new) => self.admit(new),
-                Message::Retry(queue) => self.wake_queue(queue),
-                Message::Forget { fd, id } => self.forget(fd, id),
-                Message::Dump => self.print_table(),
-                Message::Look => {}
-            }
-        }
-    }
-
-    /// Ends a wait that another thread names.
-    fn receive_wake(&self, ticket: Ticket) {
-        if self.wake(ticket) {
-            return;
-        }
-        if ticket.number.get() < self.shared.first_ticket() {
-            // It was posted to the hub that had the record before, as that ended.
-            wake::retry(None);
-        } else if let Some(queue) = { self.state().turn.lost_wait(ticket) } {
-            wake::retry(Some(queue));
-        }
-    }
-
-    /// Wakes those who wait in the queue at an address, or in any.
-    fn wake_queue(&self, queue: Option<usize>) {
-        let mut state = self.state();
-        let waits = |reason: Reason| match queue {
-            Some(_) => reason.queue() == queue,
-            None => reason.queue().is_some(),
-        };
-        let slots: Vec<u32> = state
-            .scheduler
-            .iter()
-            .filter(|(_, _, task)| waits(task.reason))
-            .map(|(slot, _, _)| slot)
-            .collect();
-        slots.into_iter().for_each(|slot| state.scheduler.wake_slot(slot));
-    }
-
-    /// Drops the entry of a descriptor that another thread has closed.
-    fn forget(&self, fd: RawFd, id: u64) {
-        let mut state = self.state();
-        // Somebody waits only if unsafe code has closed it under an owner before `id`.
-        if state.readiness.holds_up_to(fd, id) {
-            wake_all(&mut state, fd);
-        }
-    }
-
-    /// Prints the table of tasks without std's locks, since another thread wants to know
-    /// why nothing moves.
-    fn print_table(&self) {
-        let rows = table::snapshot(&mut self.state(), Deadline::now());
-        write_stderr(table::render(&rows).as_bytes());
-    }
-
-    /// Makes a task that another thread has sent.
-    fn admit(&self, new: NewTask) {
-        let body = new.body;
-        if new.hub != self.shared.first_ticket() {
-            // SAFETY: its hub has ended; nobody else has the body.
-            return unsafe { body.abandon() };
-        }
-        match self.spawn(new) {
-            // SAFETY: the task has not run, so the packet is there.
-            Ok(slot) => unsafe { body.placed(slot) },
-            Err(error) => {
-                process::report(&format!("corovent: no room for a coroutine sent here: {error}"));
-                // SAFETY: the task was not made; nobody else has the body.
-                unsafe { body.abandon() };
-            }
+            self.state().turn.idle_looks = 0;
+            self.do_messages();
         }
     }
 }

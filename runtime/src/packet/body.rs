@@ -49,6 +49,10 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
 }
 
 /// See [`BodyCalls::execute`].
+///
+/// # Safety
+///
+/// `data` must be the `FullPacket<F, T>` of a task that has not run, on its own stack.
 unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
     let full: *const FullPacket<F, T> = data.as_ptr().cast();
     // SAFETY: the packet lives until `publish`.
@@ -88,6 +92,10 @@ fn drop_unwanted<T>(result: thread::Result<T>, observer: Option<NonNull<dyn Obse
 }
 
 /// See [`BodyCalls::publish`].
+///
+/// # Safety
+///
+/// `data` must be a `Packet<T>` whose task has written its result; it is not used afterwards.
 unsafe fn publish<T>(data: NonNull<()>) {
     let packet: NonNull<Packet<T>> = data.cast();
     // SAFETY: the packet is valid until `DONE` is set.
@@ -95,6 +103,10 @@ unsafe fn publish<T>(data: NonNull<()>) {
 }
 
 /// See [`BodyCalls::abandon`].
+///
+/// # Safety
+///
+/// `data` must be a `Packet<T>` whose task never goes on; it is not used afterwards.
 unsafe fn abandon<T>(data: NonNull<()>) {
     let packet: NonNull<Packet<T>> = data.cast();
     // SAFETY: the packet is valid until `DONE` is set.
@@ -193,6 +205,10 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
 }
 
 /// See [`BodyCalls::kill_ignored`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of a task that has not ended.
 unsafe fn kill_ignored<T>(data: NonNull<()>) {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
@@ -206,6 +222,10 @@ unsafe fn kill_ignored<T>(data: NonNull<()>) {
 }
 
 /// See [`BodyCalls::placed`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of a task that has not ended.
 unsafe fn placed<T>(data: NonNull<()>, slot: u32) {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
@@ -219,6 +239,10 @@ unsafe fn placed<T>(data: NonNull<()>, slot: u32) {
 }
 
 /// See [`BodyCalls::observer`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of a task that has not ended.
 unsafe fn observer<T>(data: NonNull<()>) -> *const () {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
@@ -227,6 +251,10 @@ unsafe fn observer<T>(data: NonNull<()>) -> *const () {
 }
 
 /// See [`BodyCalls::name`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of a task that has not ended.
 unsafe fn name<T>(data: NonNull<()>) -> *const str {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
@@ -235,6 +263,10 @@ unsafe fn name<T>(data: NonNull<()>) -> *const str {
 }
 
 /// See [`BodyCalls::thread`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of a task that has not ended.
 unsafe fn thread_of<T>(data: NonNull<()>) -> Thread {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.

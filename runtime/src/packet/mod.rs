@@ -383,6 +383,10 @@ pub(crate) unsafe fn discard<F, T>(body: Body, handle: HandleSide<T>) {
 }
 
 /// Frees the memory of a packet; the closure and the result are gone, or leaked.
+///
+/// # Safety
+///
+/// `data` must be a boxed `FullPacket<F, T>` that neither side uses any more.
 unsafe fn free<F, T>(data: NonNull<()>) {
     let full: *mut FullPacket<F, T> = data.as_ptr().cast();
     // SAFETY: the packet came from a box of this type, and both sides are through with it.

@@ -85,7 +85,8 @@ impl Outermost {
 
     /// Finds the innermost frame of the outermost run of libc's frames.
     fn libc_call(&self) -> Option<Origin> {
-        let libc_base = object_of(libc::sigaction as *const () as usize)?;
+        // Tools and crash reporters put functions of their own before many of libc, not this.
+        let libc_base = object_of(libc::syscall as *const () as usize)?;
         let own_base = object_of(runs_destructors as *const () as usize)?;
         if libc_base == own_base {
             return None;

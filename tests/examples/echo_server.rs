@@ -1,0 +1,140 @@
+//! `coroutine_echo`: its arguments, its echo, and how it stops.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::process::Process;
+use crate::process::run;
+
+const SERVER: &str = "coroutine_echo";
+/// How long the server lets connections go on after the signal.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Sends a message and compares what comes back.
+fn exchange(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
+    stream.write_all(message)?;
+    let mut answer = vec![0; message.len()];
+    stream.read_exact(&mut answer)?;
+    assert!(answer == message, "another answer came back");
+    Ok(())
+}
+
+#[test]
+fn the_help_says_what_the_arguments_are() {
+    for option in ["--help", "-h"] {
+        let ending = run(SERVER, &[option]);
+        ending.assert_done();
+        let text = ending.stdout.join("\n");
+        for part in ["Usage: coroutine_echo [ADDR]", "127.0.0.1:7777", "SIGTERM"] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused_in_one_line() {
+    let bad = "cannot listen on nonsense: ";
+    run(SERVER, &["nonsense"]).assert_gave_up(SERVER, bad);
+    run(SERVER, &["127.0.0.1:99999"]).assert_gave_up(SERVER, "on 127.0.0.1:99999: invalid port");
+    // Addresses for documentation are nobody's, RFC 5737.
+    run(SERVER, &["192.0.2.1:0"]).assert_gave_up(SERVER, "on 192.0.2.1:0: Cannot assign");
+    run(SERVER, &["127.0.0.1:0", "more"]).assert_gave_up(SERVER, "unexpected argument 'more'");
+}
+
+#[test]
+fn an_address_in_use_is_refused_in_one_line() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = other.local_addr().unwrap().to_string();
+    run(SERVER, &[&addr]).assert_gave_up(SERVER, &format!("on {addr}: Address already in use"));
+}
+
+#[test]
+fn it_echoes_until_a_signal_and_sums_up() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (server, addr) = Process::start_echo_server();
+        let addr: SocketAddr = addr.parse().unwrap();
+        assert!(addr.ip().is_loopback() && addr.port() != 0, "{addr}");
+
+        // Several at once, each with messages smaller and larger than the server's buffer.
+        let client = |n: u8| {
+            move || {
+                let stream = TcpStream::connect(addr).unwrap();
+                for len in [1, 64, 16 * 1024, 50_000] {
+                    exchange(&stream, &vec![n; len]).unwrap();
+                }
+            }
+        };
+        let clients: Vec<_> = (0..5).map(|n| thread::spawn(client(n))).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        // One more goes away without a word, one without reading its answer.
+        drop(TcpStream::connect(addr).unwrap());
+        let stream = TcpStream::connect(addr).unwrap();
+        exchange(&stream, b"last").unwrap();
+        drop(stream);
+
+        server.signal(signal);
+        let ending = server.end();
+        ending.assert_done();
+        let bytes = 5 * (1 + 64 + 16 * 1024 + 50_000) + 4;
+        assert_eq!(ending.stdout, [format!("served 7 connections and {bytes} bytes")]);
+    }
+}
+
+#[test]
+fn a_connection_may_finish_after_the_signal() {
+    let (server, addr) = Process::start_echo_server();
+    let stream = TcpStream::connect(&addr).unwrap();
+    exchange(&stream, b"before").unwrap();
+
+    let signalled = Instant::now();
+    server.signal(Signal::TERM);
+    // It has noticed when it does not listen any more.
+    while TcpStream::connect(&addr).is_ok() {}
+    let bytes = match exchange(&stream, b"after") {
+        Ok(()) => 11,
+        // On a busy machine the time may have been up.
+        Err(_) if signalled.elapsed() >= GRACE => 6,
+        Err(error) => panic!("it was cut too early: {error}"),
+    };
+    drop(stream);
+    let ending = server.end();
+    ending.assert_done();
+    assert!(ending.stdout[0].ends_with(&format!(" and {bytes} bytes")), "{ending:?}");
+}
+
+#[test]
+fn a_connection_that_stays_is_cut_after_a_while() {
+    let (server, addr) = Process::start_echo_server();
+    let mut stream = TcpStream::connect(&addr).unwrap();
+    exchange(&stream, b"before").unwrap();
+
+    let signalled = Instant::now();
+    server.signal(Signal::TERM);
+    let ending = server.end();
+    assert!(signalled.elapsed() >= GRACE);
+    ending.assert_done();
+    assert_eq!(ending.stdout, ["served 1 connections and 6 bytes"]);
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn the_address_is_free_again_afterwards() {
+    let (first, addr) = Process::start_echo_server();
+    let stream = TcpStream::connect(&addr).unwrap();
+    exchange(&stream, b"hello").unwrap();
+    drop(stream);
+    first.signal(Signal::TERM);
+    first.end().assert_done();
+
+    let second = Process::start(SERVER, &[&addr]);
+    assert_eq!(second.line(), format!("listening on {addr}"));
+}

@@ -1,0 +1,11 @@
+//! The examples, run as their users run them: as processes, with arguments and signals.
+
+// A test that cannot go on says so by a panic.
+#![allow(clippy::unwrap_used)]
+
+mod process;
+
+mod comparison;
+mod echo_client;
+mod echo_server;
+mod many_connections;
