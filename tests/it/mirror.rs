@@ -49,7 +49,9 @@ macro_rules! differences {
         )
     };
     ($ours:ty, $std:ty: $($trait:path),*) => {{
-        let answers = [$((stringify!($trait), implements!($ours, $trait), implements!($std, $trait))),*];
+        let answers = [
+            $((stringify!($trait), implements!($ours, $trait), implements!($std, $trait))),*
+        ];
         answers.into_iter().filter(|(_, ours, std)| ours != std).collect::<Vec<_>>()
     }};
 }
