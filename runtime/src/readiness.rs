@@ -39,6 +39,14 @@ pub(crate) enum Ready {
     Yes,
 }
 
+/// What follows from an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) fd: RawFd,
+    /// Whom to wake, for each direction.
+    pub(crate) woken: [Option<Ticket>; 2],
+}
+
 /// The registered fds of one hub.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
@@ -153,6 +161,7 @@ impl Readiness {
     }
 
     /// What is known of a direction; `None` if the fd is not registered.
+    #[inline]
     pub(crate) fn known(&self, fd: RawFd, id: u64, direction: Direction) -> Option<Ready> {
         let entry = self.entries.get(fd as usize).filter(|entry| entry.id == id)?;
         Some(match entry.ready[direction as usize] {
@@ -180,26 +189,28 @@ impl Readiness {
         }
     }
 
-    /// Notes that a call used up what was there without an EAGAIN saying so. After an end,
-    /// an error or urgent data that proves nothing.
+    /// Notes that a call has used some of what was there; if `drained`, all of it, though no
+    /// EAGAIN has said so: after an end, an error or urgent data that proves nothing. Whether
+    /// somebody waits for what may be left.
     #[inline]
-    pub(crate) fn clear_if_quiet(&mut self, fd: RawFd, id: u64, direction: Direction) {
-        if let Some(entry) = self.entries.get_mut(fd as usize)
-            && entry.id == id
-        {
-            entry.ready[direction as usize] = if entry.sticky { Ready::Untried } else { Ready::No };
-        }
-    }
-
-    /// Notes that a call has used some of what was there, and maybe all.
-    #[inline]
-    pub(crate) fn doubt(&mut self, fd: RawFd, id: u64, direction: Direction) {
-        if let Some(entry) = self.entries.get_mut(fd as usize)
-            && entry.id == id
-            && entry.ready[direction as usize] == Ready::Yes
-        {
-            entry.ready[direction as usize] = Ready::Untried;
-        }
+    pub(crate) fn note_call(
+        &mut self,
+        fd: RawFd,
+        id: u64,
+        direction: Direction,
+        drained: bool,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(fd as usize).filter(|entry| entry.id == id) else {
+            return false;
+        };
+        let ready = &mut entry.ready[direction as usize];
+        *ready = match *ready {
+            _ if drained && !entry.sticky => Ready::No,
+            Ready::No if !drained => Ready::No,
+            _ => Ready::Untried,
+        };
+        let may_be_left = *ready != Ready::No || entry.sticky;
+        may_be_left && entry.waiters[direction as usize].first.is_some()
     }
 
     /// Adds a waiter: at the end, or where it was if it had its turn and lost the race.
@@ -255,27 +266,30 @@ impl Readiness {
         Some(taken)
     }
 
-    /// Notes an event. Gives the fd, and which directions it made ready, if its entry still
-    /// stands.
+    /// Notes an event, and takes the waiter whose turn it is in each direction. `None` if the
+    /// entry of the fd does not stand any more.
     #[inline]
-    pub(crate) fn note(&mut self, data: u64, bits: u32) -> Option<(RawFd, [bool; 2])> {
+    pub(crate) fn note(&mut self, data: u64, bits: u32, order: &mut Order) -> Option<Noted> {
         let index = data as u32 as usize;
         let entry = self.entries.get_mut(index)?;
         if entry.id == 0 || entry.generation != (data >> 32) as u32 {
             return None;
         }
-        let mut now_ready = [bits & READ_BITS != 0, bits & WRITE_BITS != 0];
-        for (ready, now) in entry.ready.iter_mut().zip(now_ready) {
-            if now {
-                *ready = Ready::Yes;
-            }
+        let mut woken = [None; 2];
+        if bits & READ_BITS != 0 {
+            entry.ready[Direction::Read as usize] = Ready::Yes;
         }
-        if bits & STICKY_BITS != 0 {
-            entry.sticky = true;
-            // An urgent byte alone says nothing of the stream, but who waits may look.
-            now_ready[Direction::Read as usize] = true;
+        // An urgent byte alone says nothing of the stream, but who waits may look.
+        if bits & (READ_BITS | STICKY_BITS) != 0 {
+            woken[Direction::Read as usize] = entry.waiters[Direction::Read as usize].take(order);
         }
-        Some((index as RawFd, now_ready))
+        if bits & WRITE_BITS != 0 {
+            entry.ready[Direction::Write as usize] = Ready::Yes;
+            woken[Direction::Write as usize] = entry.waiters[Direction::Write as usize].take(order);
+        }
+        entry.sticky |= bits & STICKY_BITS != 0;
+        self.waiting -= woken.iter().flatten().count();
+        Some(Noted { fd: index as RawFd, woken })
     }
 
     /// How many tasks wait for an fd.
@@ -357,6 +371,11 @@ mod tests {
         })
     }
 
+    /// Notes an event; gives whom it wakes.
+    fn note(table: &mut Readiness, data: u64, bits: u32) -> Option<[Option<Ticket>; 2]> {
+        table.note(data, bits, &mut Order::fifo()).map(|noted| noted.woken)
+    }
+
     fn take_read(table: &mut Readiness, fd: RawFd) -> Option<Ticket> {
         table.pass_on(fd, Direction::Read, &mut Order::fifo())
     }
@@ -367,9 +386,13 @@ mod tests {
         let old = table.insert(5, 1);
         table.remove(5);
         let new = table.insert(5, 2);
-        assert_eq!(table.note(old, epoll::IN), None);
-        assert_eq!(table.note(new, epoll::IN), Some((5, [true, false])));
-        assert_eq!(table.note(u64::from(u32::MAX), epoll::IN), None);
+        assert_eq!(note(&mut table, old, epoll::IN), None);
+        assert_eq!(note(&mut table, new, epoll::IN), Some([None, None]), "nobody waits");
+        let [ticket] = tickets();
+        table.enqueue(5, Direction::Read, ticket, false);
+        assert_eq!(note(&mut table, new, epoll::IN | epoll::OUT), Some([Some(ticket), None]));
+        assert_eq!(table.waiting(), 0);
+        assert_eq!(note(&mut table, u64::from(u32::MAX), epoll::IN), None);
     }
 
     #[test]
@@ -378,7 +401,7 @@ mod tests {
         let data = table.insert(3, 1);
         table.clear(3, 1, Direction::Read);
         assert!(!table.may_be_ready(3, 1, Direction::Read));
-        table.note(data, epoll::IN);
+        note(&mut table, data, epoll::IN);
         assert!(table.may_be_ready(3, 1, Direction::Read));
     }
 
@@ -387,8 +410,8 @@ mod tests {
         for bit in [epoll::RDHUP, epoll::HUP, epoll::ERR, epoll::PRI] {
             let mut table = Readiness::default();
             let data = table.insert(3, 1);
-            table.note(data, epoll::IN | bit);
-            table.clear_if_quiet(3, 1, Direction::Read);
+            note(&mut table, data, epoll::IN | bit);
+            table.note_call(3, 1, Direction::Read, true);
             assert!(table.may_be_ready(3, 1, Direction::Read));
         }
     }
@@ -399,15 +422,15 @@ mod tests {
         let data = table.insert(3, 1);
         let known = |table: &Readiness, direction| table.known(3, 1, direction);
         assert_eq!(known(&table, Direction::Read), Some(Ready::Untried));
-        table.note(data, epoll::IN | epoll::OUT);
+        note(&mut table, data, epoll::IN | epoll::OUT);
         assert_eq!(known(&table, Direction::Read), Some(Ready::Yes));
         assert_eq!(known(&table, Direction::Write), Some(Ready::Untried), "it may be used up");
-        table.doubt(3, 1, Direction::Read);
+        table.note_call(3, 1, Direction::Read, false);
         assert_eq!(known(&table, Direction::Read), Some(Ready::Untried));
         table.clear(3, 1, Direction::Read);
-        table.doubt(3, 1, Direction::Read);
+        table.note_call(3, 1, Direction::Read, false);
         assert_eq!(known(&table, Direction::Read), Some(Ready::No), "nothing was found");
-        table.note(data, epoll::PRI);
+        note(&mut table, data, epoll::PRI);
         assert_eq!(known(&table, Direction::Read), Some(Ready::Untried), "only a call tells");
     }
 
@@ -463,12 +486,10 @@ mod tests {
             table.enqueue(3, Direction::Read, ticket, false);
         }
         assert_eq!(take_read(&mut table, 3), None, "nothing is there");
-        table.note(data, epoll::IN);
-        assert_eq!(take_read(&mut table, 3), Some(a));
+        assert_eq!(note(&mut table, data, epoll::IN), Some([Some(a), None]));
         table.clear(3, 1, Direction::Read);
         table.enqueue(3, Direction::Read, a, true);
-        table.note(data, epoll::IN);
-        assert_eq!(take_read(&mut table, 3), Some(a));
+        assert_eq!(note(&mut table, data, epoll::IN), Some([Some(a), None]));
         assert_eq!(take_read(&mut table, 3), Some(b), "the baton");
         table.dequeue(3, Direction::Read, c);
         assert_eq!((take_read(&mut table, 3), table.waiting()), (None, 0));

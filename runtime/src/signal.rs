@@ -69,12 +69,12 @@ pub fn wait(signals: &[i32]) -> io::Result<i32> {
     let heard: Vec<u32> = signals.iter().map(|signal| count_of(*signal)).collect();
     let source = Source::new(bell.as_fd());
     source.call_for(
-        |_, _| Reason::Signal,
+        Reason::Signal,
         Direction::Read,
         || Limit::None,
         |fd| {
             // Cleared first: a signal that comes after the look rings again.
-            epoll::eventfd_clear(*fd);
+            epoll::eventfd_clear(fd);
             let came = signals.iter().zip(&heard).find(|(signal, heard)| take(**signal, **heard));
             match came {
                 Some((signal, _)) => Ok(Done::more(*signal)),

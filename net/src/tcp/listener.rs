@@ -136,10 +136,9 @@ impl TcpListener {
             true => Limit::NonBlocking,
             false => Limit::None,
         };
-        let (io, addr) = self.source.call(Direction::Read, limit, |io| {
-            let io = io.as_fd();
-            let may_block = sys::accept_may_block(io)?;
-            let accepted = if may_block { accept_elsewhere(io) } else { sys::accept(io) };
+        let (io, addr) = self.source.call(Direction::Read, limit, |fd| {
+            let may_block = sys::accept_may_block(fd)?;
+            let accepted = if may_block { accept_elsewhere(fd) } else { sys::accept(fd) };
             accepted.map(Done::more)
         })?;
         let stream =

@@ -134,7 +134,7 @@ impl TcpStream {
         stream.source.call(
             Direction::Write,
             || limit,
-            |io| sys::connect(io.as_fd(), addr).map(Done::more),
+            |fd| sys::connect(fd, addr).map(Done::more),
         )?;
         stream.source.io().set_nonblocking(false)?;
         Ok(stream)
@@ -279,7 +279,7 @@ impl TcpStream {
     /// Nothing is taken.
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         let limit = || self.options.limit(Direction::Read);
-        self.source.call(Direction::Read, limit, |io| sys::peek(io.as_fd(), buf).map(Done::more))
+        self.source.call(Direction::Read, limit, |fd| sys::peek(fd, buf).map(Done::more))
     }
 
     /// Sets whether small writes are sent at once (TCP_NODELAY).

@@ -5,7 +5,6 @@ use std::io::IoSlice;
 use std::io::IoSliceMut;
 use std::io::Read;
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 
 use corovent_runtime::fd::Direction;
@@ -32,16 +31,16 @@ impl Read for &TcpStream {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let limit = || self.options.limit(Direction::Read);
-        self.source.call(Direction::Read, limit, |io| {
-            sys::recv(io.as_fd(), buf).map(|count| self.read_of(count, buf.len()))
+        self.source.call(Direction::Read, limit, |fd| {
+            sys::recv(fd, buf).map(|count| self.read_of(count, buf.len()))
         })
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let limit = || self.options.limit(Direction::Read);
         let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
-        self.source.call(Direction::Read, limit, |io| {
-            sys::recv_vectored(io.as_fd(), bufs).map(|count| self.read_of(count, wanted))
+        self.source.call(Direction::Read, limit, |fd| {
+            sys::recv_vectored(fd, bufs).map(|count| self.read_of(count, wanted))
         })
     }
 }
@@ -72,8 +71,8 @@ impl Write for &TcpStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let limit = || self.write_limit(buf.len());
         let mut rest = buf;
-        self.source.call(Direction::Write, limit, |io| {
-            let count = sys::send(io.as_fd(), rest)?;
+        self.source.call(Direction::Write, limit, |fd| {
+            let count = sys::send(fd, rest)?;
             if count == rest.len() {
                 return Ok(Done::more(buf.len()));
             }
@@ -87,8 +86,8 @@ impl Write for &TcpStream {
         let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
         let limit = || self.write_limit(wanted);
         let mut sent = 0;
-        self.source.call(Direction::Write, limit, |io| {
-            let (count, tried) = send_rest(io.as_fd(), bufs, sent, wanted)?;
+        self.source.call(Direction::Write, limit, |fd| {
+            let (count, tried) = send_rest(fd, bufs, sent, wanted)?;
             sent += count;
             if sent == wanted {
                 return Ok(Done::more(sent));

@@ -28,6 +28,7 @@ use crate::fd::owner::Stop;
 use crate::fd::owner::bits_of;
 use crate::fd::owner::reason_of;
 use crate::fd::owner::would_block;
+use crate::hub;
 use crate::hub::reason::Reason;
 use crate::readiness::Ready;
 use crate::sys::clock::Deadline;
@@ -41,6 +42,8 @@ pub use crate::readiness::Direction;
 /// calling it.
 pub struct Source<T: AsFd> {
     io: ManuallyDrop<T>,
+    /// The number of `io`.
+    fd: RawFd,
     owner: Owner,
 }
 
@@ -87,14 +90,19 @@ impl Limit {
 impl<T: AsFd> Source<T> {
     /// Takes ownership of a descriptor that was made for it.
     pub fn new(io: T) -> Source<T> {
-        Source { io: ManuallyDrop::new(io), owner: Owner::new() }
+        Source::owned_by(Owner::new(), io)
     }
 
     /// Takes ownership of a descriptor that came from elsewhere. Should unsafe code have taken
     /// it from under another source, then the tasks that wait there fail with EBADF when this
     /// one lets go of it, on whichever threads they are.
     pub fn from_foreign(io: T) -> Source<T> {
-        Source { io: ManuallyDrop::new(io), owner: Owner::of_foreign() }
+        Source::owned_by(Owner::of_foreign(), io)
+    }
+
+    fn owned_by(owner: Owner, io: T) -> Source<T> {
+        let fd = io.as_fd().as_raw_fd();
+        Source { io: ManuallyDrop::new(io), fd, owner }
     }
 
     /// The owner that was given, for calls that do not wait.
@@ -141,27 +149,27 @@ impl<T: AsFd> Source<T> {
         &self,
         direction: Direction,
         limit: impl Fn() -> Limit,
-        attempt: impl FnMut(&T) -> io::Result<Done<R>>,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        self.call_for(reason_of, direction, limit, attempt)
+        self.call_for(reason_of(self.fd, direction), direction, limit, attempt)
     }
 
     /// The same with another reason than the direction in the table of tasks.
     #[inline]
     pub(crate) fn call_for<R>(
         &self,
-        reason: fn(RawFd, Direction) -> Reason,
+        reason: Reason,
         direction: Direction,
         limit: impl Fn() -> Limit,
-        mut attempt: impl FnMut(&T) -> io::Result<Done<R>>,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        let fd = self.raw_fd();
+        let fd = self.fd;
         let mut waits = Waits::None;
         let mut part = None;
         let mut try_it = self.owner.is_worth_a_call(fd, direction);
         loop {
             if try_it {
-                match attempt(&self.io) {
+                match attempt(self.borrowed()) {
                     Ok(done) if done.finished => {
                         self.owner.leave(fd, direction, done.drained, waits.any());
                         return Ok(done.value);
@@ -215,10 +223,13 @@ impl<T: AsFd> Source<T> {
     ///
     /// As for [`call`](Source::call).
     pub fn ready(&self, direction: Direction, limit: impl Fn() -> Limit) -> io::Result<()> {
-        let fd = self.raw_fd();
+        let fd = self.fd;
+        let reason = reason_of(fd, direction);
         let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
-        self.owner.is_worth_a_call(fd, direction);
+        if let Some(hub) = hub::current() {
+            Owner::spend(hub);
+        }
         loop {
             let known = self.owner.known(fd, direction);
             if known == Some(Ready::Yes) {
@@ -230,7 +241,8 @@ impl<T: AsFd> Source<T> {
             if ask && self.asks_ready(direction)? {
                 break;
             }
-            match self.wait(direction, &limit, &mut waits, has_waited, reason_of) {
+            match self.wait(direction, &limit, &mut waits, has_waited, reason) {
+                Ok(()) if self.owner.has_arrived(fd, direction) => return Ok(()),
                 Ok(()) => {}
                 Err(Stop::Refused(error)) if ask => return Err(error),
                 Err(Stop::Refused(error)) => {
@@ -254,17 +266,17 @@ impl<T: AsFd> Source<T> {
         limit: impl Fn() -> Limit,
         waits: &mut Waits,
         had_its_turn: bool,
-        reason: fn(RawFd, Direction) -> Reason,
+        reason: Reason,
     ) -> Result<(), Stop> {
         let deadline = waits.deadline(limit).map_err(Stop::Refused)?;
-        self.owner.wait(self.raw_fd(), direction, deadline, had_its_turn, reason)?;
+        self.owner.wait(self.fd, direction, deadline, had_its_turn, reason)?;
         *waits = Waits::Until(deadline);
         Ok(())
     }
 
     /// Asks the kernel whether the descriptor is ready.
     fn asks_ready(&self, direction: Direction) -> io::Result<bool> {
-        let fd = self.raw_fd();
+        let fd = self.fd;
         let ready = epoll::poll_one(fd, bits_of(direction), ZERO)?;
         if !ready {
             self.owner.clear(fd, direction);
@@ -273,12 +285,13 @@ impl<T: AsFd> Source<T> {
     }
 
     #[inline]
-    fn raw_fd(&self) -> RawFd {
-        self.io.as_fd().as_raw_fd()
+    fn borrowed(&self) -> BorrowedFd<'_> {
+        // SAFETY: the source owns the descriptor of that number, as long as it is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 
     fn unregister(&mut self) {
-        let fd = self.raw_fd();
+        let fd = self.fd;
         self.owner.unregister(fd);
     }
 }
@@ -293,7 +306,7 @@ impl<T: AsFd> Drop for Source<T> {
 
 impl<T: AsFd> AsFd for Source<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
+        self.borrowed()
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::ptr;
+use std::thread;
 use std::time::Duration;
 
 use crate::error;
@@ -25,7 +26,6 @@ use crate::hub::turn::wake_waiter;
 use crate::readiness;
 use crate::readiness::Ready;
 use crate::scheduler::Outcome;
-use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
@@ -87,13 +87,19 @@ impl Owner {
         Owner { hub: AtomicPtr::new(several()), ..Owner::new() }
     }
 
-    /// Whether a call has a chance; yields first if the task has made many without waiting.
+    /// Counts a call; yields first if the task has made many without waiting.
     #[inline]
-    pub(super) fn is_worth_a_call(&self, fd: RawFd, direction: Direction) -> bool {
-        let Some(hub) = hub::current() else { return true };
+    pub(super) fn spend(hub: &Hub) {
         if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
             hub.throw();
         }
+    }
+
+    /// Whether a call has a chance. It counts either way.
+    #[inline]
+    pub(super) fn is_worth_a_call(&self, fd: RawFd, direction: Direction) -> bool {
+        let Some(hub) = hub::current() else { return true };
+        Owner::spend(hub);
         !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
     }
 
@@ -103,11 +109,12 @@ impl Owner {
     pub(super) fn drain(&self, fd: RawFd, direction: Direction) -> bool {
         let Some(hub) = hub::current() else { return true };
         let mut state = hub.state();
-        state.readiness.clear_if_quiet(fd, self.id, direction);
+        state.readiness.note_call(fd, self.id, direction, true);
         state.readiness.known(fd, self.id, direction) != Some(Ready::No)
     }
 
     /// What is known of the descriptor; `None` if this hub watches it not.
+    #[inline]
     pub(super) fn known(&self, fd: RawFd, direction: Direction) -> Option<Ready> {
         hub::current()?.state().readiness.known(fd, self.id, direction)
     }
@@ -139,19 +146,28 @@ impl Owner {
             return;
         }
         let Some(hub) = hub::current() else { return };
-        let mut state = hub.state();
-        let State { readiness, scheduler, .. } = &mut *state;
-        if drained {
-            readiness.clear_if_quiet(fd, self.id, direction);
-        } else {
-            readiness.doubt(fd, self.id, direction);
-        }
-        if has_waited && readiness.holds(fd, self.id) {
-            wake_waiter(readiness, scheduler, fd, direction);
+        let is_waited_for = hub.state().readiness.note_call(fd, self.id, direction, drained);
+        if has_waited && is_waited_for {
+            self.pass_on(fd, direction);
         }
     }
 
+    /// Whether it is known that a call would find something. Then the next waiter is woken,
+    /// since this one, which was, takes nothing.
+    #[inline]
+    pub(super) fn has_arrived(&self, fd: RawFd, direction: Direction) -> bool {
+        let Some(hub) = hub::current() else { return false };
+        let mut state = hub.state();
+        let State { readiness, scheduler, .. } = &mut *state;
+        let arrived = readiness.known(fd, self.id, direction) == Some(Ready::Yes);
+        if arrived {
+            wake_waiter(readiness, scheduler, fd, direction);
+        }
+        arrived
+    }
+
     /// Wakes the next waiter, for a task that was woken and takes nothing.
+    #[cold]
     pub(super) fn pass_on(&self, fd: RawFd, direction: Direction) {
         let Some(hub) = hub::current() else { return };
         let mut state = hub.state();
@@ -168,44 +184,37 @@ impl Owner {
         direction: Direction,
         deadline: Deadline,
         had_its_turn: bool,
-        reason: fn(RawFd, Direction) -> Reason,
+        reason: Reason,
     ) -> Result<(), Stop> {
         let Ok(hub) = hub::get() else {
             return wait_on_thread(fd, direction, deadline).map_err(Stop::Failed);
         };
-        if hub.is_unwinding() {
+        if thread::panicking() && hub.is_unwinding() {
             return Err(Stop::Refused(error::unwinding()));
         }
-        let ticket = self.enqueue(hub, fd, direction, had_its_turn).map_err(Stop::Failed)?;
-        let outcome = hub.block(deadline, reason(fd, direction), Mode::Io);
+        hub.check_stack();
+        let mut state = hub.state();
+        if !state.readiness.holds(fd, self.id) {
+            self.register(hub, &mut state, fd).map_err(Stop::Failed)?;
+            state.readiness.clear(fd, self.id, direction);
+        }
+        let mut queued = None;
+        let outcome = hub.block_with(state, deadline, reason, Mode::Io, |state, ticket| {
+            state.readiness.enqueue(fd, direction, ticket, had_its_turn);
+            queued = Some(ticket);
+        });
         if outcome == Outcome::Woken {
             let kept = hub.state().readiness.holds(fd, self.id);
             return kept.then_some(()).ok_or(Stop::Closed);
         }
-        hub.state().readiness.dequeue(fd, direction, ticket);
+        if let Some(ticket) = queued {
+            hub.state().readiness.dequeue(fd, direction, ticket);
+        }
         Err(if outcome == Outcome::Interrupted {
             Stop::Interrupted
         } else {
             Stop::Failed(would_block())
         })
-    }
-
-    /// Puts the running task into the queue of the descriptor, registering that first.
-    fn enqueue(
-        &self,
-        hub: &Hub,
-        fd: RawFd,
-        direction: Direction,
-        had_its_turn: bool,
-    ) -> io::Result<Ticket> {
-        let mut state = hub.state();
-        if !state.readiness.holds(fd, self.id) {
-            self.register(hub, &mut state, fd)?;
-            state.readiness.clear(fd, self.id, direction);
-        }
-        let ticket = state.scheduler.ticket(hub.slot());
-        state.readiness.enqueue(fd, direction, ticket, had_its_turn);
-        Ok(ticket)
     }
 
     #[cold]

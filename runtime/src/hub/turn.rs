@@ -306,10 +306,12 @@ impl Hub {
         scheduler.order().arrange(events);
         for event in events {
             let (data, bits) = (event.u64, event.events);
-            let Some((fd, ready)) = readiness.note(data, bits) else { continue };
+            let Some(noted) = readiness.note(data, bits, scheduler.order()) else { continue };
             for direction in [Direction::Read, Direction::Write] {
-                if ready[direction as usize] {
-                    wake_waiter(readiness, scheduler, fd, direction);
+                if let Some(ticket) = noted.woken[direction as usize]
+                    && !scheduler.wake(ticket, Outcome::Woken)
+                {
+                    wake_waiter(readiness, scheduler, noted.fd, direction);
                 }
             }
         }

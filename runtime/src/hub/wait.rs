@@ -3,6 +3,7 @@
 // The running coroutine is suspended here.
 #![allow(unsafe_code)]
 
+use std::cell::RefMut;
 use std::ptr::NonNull;
 use std::thread;
 
@@ -69,10 +70,23 @@ impl Hub {
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
         self.check_stack();
+        self.block_with(self.state.borrow_mut(), deadline, reason, mode, |_, _| ())
+    }
+
+    /// The same for a caller that has checked its stack and holds the state. `enqueue` is
+    /// given the name of the wait; it is not called if that does not begin.
+    #[inline]
+    pub(crate) fn block_with(
+        &self,
+        mut state: RefMut<'_, State>,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+        enqueue: impl FnOnce(&mut State, Ticket),
+    ) -> Outcome {
         let slot = self.current.get();
         let mut findings = Findings::default();
-        let mut state = self.state.borrow_mut();
-        let State { scheduler, parked_unwinding, timers, .. } = &mut *state;
+        let State { scheduler, .. } = &mut *state;
         let others_unwind = self.others_unwind.get();
         let ticket = scheduler.block_if(slot, |task| {
             task.since_ms = self.clock_ms.get();
@@ -84,9 +98,10 @@ impl Hub {
             drop(state);
             return self.not_now(findings);
         };
-        *parked_unwinding += usize::from(findings.unwinding);
+        state.parked_unwinding += usize::from(findings.unwinding);
+        enqueue(&mut state, ticket);
         let timer =
-            (!deadline.is_never()).then(|| timers.arm(deadline.as_ns(), Alarm::Wait(ticket)));
+            (!deadline.is_never()).then(|| state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket)));
         drop(state);
         let outcome = self.switch_out(findings);
         if timer.is_some() {
