@@ -55,7 +55,7 @@ impl Read for &TcpStream {
 /// # Errors
 ///
 /// None if a part was written, which is what it gives then. The next call finds what stands
-/// in the way: after a reset that is `BrokenPipe`.
+/// in the way; of a reset that came in the middle of the last part, `BrokenPipe`.
 ///
 /// - What send(2) gives.
 /// - `WouldBlock` when the write timeout is over, or after `set_nonblocking`.
