@@ -359,3 +359,6 @@ impl fmt::Debug for Lane {
         f.debug_struct("Lane").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(any(loom, miri))))]
+mod tests;

@@ -302,3 +302,6 @@ impl Drop for Messages {
 unsafe impl Send for Inbox {}
 // SAFETY: the list is changed by atomic exchanges only.
 unsafe impl Sync for Inbox {}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
