@@ -360,5 +360,6 @@ impl fmt::Debug for Lane {
     }
 }
 
-#[cfg(all(test, not(any(loom, miri))))]
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
 mod tests;

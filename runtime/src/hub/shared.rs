@@ -303,5 +303,6 @@ unsafe impl Send for Inbox {}
 // SAFETY: the list is changed by atomic exchanges only.
 unsafe impl Sync for Inbox {}
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -1,5 +1,6 @@
 //! The inbox and the record of a hub, without a hub: all of it runs under Miri.
 
+use std::num::NonZeroU64;
 use std::thread;
 
 use super::*;
@@ -16,6 +17,10 @@ fn open_alone() -> SharedRecord {
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
+}
+
+fn ticket(number: u64) -> Ticket {
+    Ticket { slot: 1, number: NonZeroU64::new(number).unwrap() }
 }
 
 fn note(fd: RawFd) -> Message {
@@ -52,16 +57,14 @@ fn messages_are_read_in_the_order_in_which_they_came() {
 fn a_closed_inbox_refuses_and_gives_what_nobody_read() {
     let hub = open_alone();
     let first_ticket = hub.first_ticket();
-    let ticket = Ticket { slot: 1, number: first_ticket + 3 };
-    assert!(hub.post_wake(ticket));
+    let late = ticket(first_ticket + 3);
+    assert!(hub.post_wake(late));
     assert!(hub.post(first_ticket, note(1)));
     let unread: Vec<Message> = hub.close(first_ticket + 10).collect();
-    assert!(
-        matches!(unread[..], [Message::Wake(named), Message::Forget { .. }] if named == ticket)
-    );
+    assert!(matches!(unread[..], [Message::Wake(named), Message::Forget { .. }] if named == late));
     assert!(!hub.post(first_ticket, note(2)));
     assert!(!hub.post(hub.first_ticket(), note(3)), "nobody has the record");
-    assert!(!hub.post_wake(ticket));
+    assert!(!hub.post_wake(late));
     assert!(!hub.has_messages() || hub.take_messages().next().is_none());
     hub.release();
 }
@@ -75,8 +78,8 @@ fn the_next_hub_in_a_record_gets_nothing_of_the_one_before() {
     hub.inbox.top.store(ptr::null_mut(), Ordering::Release);
     assert_eq!(hub.first_ticket(), first_ticket + 10);
     assert!(!hub.post(first_ticket, note(1)));
-    assert!(!hub.post_wake(Ticket { slot: 1, number: first_ticket + 9 }));
-    assert!(hub.post_wake(Ticket { slot: 1, number: first_ticket + 10 }));
+    assert!(!hub.post_wake(ticket(first_ticket + 9)));
+    assert!(hub.post_wake(ticket(first_ticket + 10)));
     assert_eq!(hub.take_messages().count(), 1);
     drop(hub.close(first_ticket + 20));
     hub.release();
