@@ -22,7 +22,6 @@ use crate::time::sleep;
 use crate::wait_queue::WaitQueue;
 
 type Gate = WaitQueue<usize>;
-type Wait = fn(&Gate) -> Result<(), Outcome>;
 type Waiting = fn(&Gate) -> Result<(), Outcome>;
 
 const LONG: Duration = Duration::from_secs(60);
