@@ -498,3 +498,7 @@ fn explain(what: &str, class: SizeClass, stacks: usize, error: io::Error) -> io:
         format!("cannot {what} a stack of {kib} KiB after {stacks} others: {hint} ({error})"),
     )
 }
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests;

@@ -359,3 +359,7 @@ impl fmt::Debug for Lane {
         f.debug_struct("Lane").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
+mod tests;

@@ -190,3 +190,22 @@ fn a_handle_without_send_is_sync() {
         assert_eq!(*task.join().unwrap(), 1);
     });
 }
+
+/// Its result is never taken and never dropped; everything else goes its way.
+#[test]
+fn a_forgotten_handle_leaks_the_result_alone() {
+    run(|| {
+        let (captured, result) = (Rc::new(()), Rc::new(()));
+        let task = spawn({
+            let (captured, result) = (Rc::clone(&captured), Rc::clone(&result));
+            move || {
+                yield_now();
+                drop(captured);
+                result
+            }
+        });
+        std::mem::forget(task);
+        (0..3).for_each(|_| yield_now());
+        assert_eq!((Rc::strong_count(&captured), Rc::strong_count(&result)), (1, 2));
+    });
+}

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::io::Read;
+use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::rc::Rc;
@@ -12,6 +14,8 @@ use corovent::Builder;
 use corovent::JoinHandle;
 use corovent::Killed;
 use corovent::is_interrupt;
+use corovent::net::TcpListener;
+use corovent::net::TcpStream;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::thread::panicking;
@@ -22,6 +26,8 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::run;
 use crate::support::was_killed;
+use crate::timeouts::full_listener;
+use crate::timeouts::pair;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -162,6 +168,51 @@ fn one_that_waits_unwinds_from_its_wait() {
     }
 }
 
+/// The same for sockets.
+#[test]
+fn one_that_waits_for_a_socket_unwinds_from_its_wait() {
+    let waits: Vec<(&str, fn())> = vec![
+        ("read", || {
+            let (mut client, _server) = pair();
+            drop(client.read(&mut [0; 8]));
+        }),
+        ("peek", || {
+            let (client, _server) = pair();
+            drop(client.peek(&mut [0; 8]));
+        }),
+        ("wait_readable", || {
+            let (client, _server) = pair();
+            drop(client.wait_readable());
+        }),
+        ("write", || {
+            let (mut client, _server) = pair();
+            drop(client.write_all(&vec![0; 64 << 20]));
+        }),
+        ("accept", || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept())),
+        ("connect", || drop(TcpStream::connect(full_listener().1))),
+        ("connect_timeout", || drop(TcpStream::connect_timeout(&full_listener().1, LONG))),
+    ];
+    for (name, wait) in waits {
+        run(|| {
+            let log = Log::new();
+            let task = spawn({
+                let log = log.clone();
+                move || {
+                    let _guard = log.on_drop("destructor");
+                    wait();
+                    log.add("went on");
+                }
+            });
+            while corovent::debug::counters().waiting == 0 {
+                yield_now();
+            }
+            assert!(task.kill_timeout(LONG), "{name}");
+            assert!(was_killed(task), "{name}");
+            assert_eq!(log.text(), "destructor", "{name}");
+        });
+    }
+}
+
 #[test]
 fn one_that_is_ready_gets_what_it_waited_for_and_is_killed_at_its_next_wait() {
     run(|| {
@@ -286,8 +337,6 @@ fn a_destructor_may_wait_while_its_coroutine_is_killed() {
 
 #[test]
 fn a_call_that_would_wait_for_io_fails_while_the_coroutine_unwinds() {
-    use corovent::net::TcpListener;
-
     run(|| {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let log = Log::new();

@@ -22,6 +22,7 @@ mod mirror;
 mod order;
 mod panics;
 mod pool;
+mod random;
 mod readiness;
 mod reference;
 mod running;

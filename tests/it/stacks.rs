@@ -63,6 +63,37 @@ fn child_overflows_on_another_thread() {
     thread.join().unwrap();
 }
 
+/// Stacks are taken out of the middle of others that are in use: each has its own guard.
+#[test]
+fn an_overflow_among_others_meets_its_own_guard() {
+    for guard in GUARDS {
+        for (kib, others) in [("64", "40"), ("256", "40"), ("8192", "10"), ("256", "20000")] {
+            let variables = [guard, ("KIB", kib), ("OTHERS", others)];
+            let output = child_with("stacks::child_overflows_among_others", &variables);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{variables:?}: {text}");
+            let expected = format!("overflowed its stack of {kib} KiB");
+            assert!(text.contains("coroutine 'deep' (#") && text.contains(&expected), "{text}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_overflows_among_others() {
+    let number = |name| std::env::var(name).unwrap().parse::<usize>().unwrap();
+    let (bytes, others) = (number("KIB") * 1024, number("OTHERS"));
+    let builder = || Builder::new().stack_size(bytes);
+    let mut tasks: Vec<_> = (0..others).map(|_| builder().spawn(park).unwrap()).collect();
+    yield_now();
+    // Its stack is the one that is used next.
+    let ended = tasks.remove(others / 2);
+    ended.thread().unpark();
+    ended.join().unwrap();
+    let deep = builder().name("deep".to_owned()).spawn(|| recurse(0)).unwrap();
+    deep.join().unwrap();
+}
+
 /// A frame much larger than the guard: Rust touches each page on its way, so it meets the
 /// guard; the guard of the default size is larger than what C code may step over.
 #[test]
@@ -171,6 +202,31 @@ fn child_sends_itself_a_fault() {
     spawn(|| {
         // SAFETY: raise(3) has no preconditions.
         unsafe { libc::raise(signal_to_send()) };
+    })
+    .join()
+    .unwrap();
+}
+
+/// Whoever ignored the signal goes on to: also after one was sent, an overflow is told.
+#[test]
+fn an_ignored_fault_leaves_the_report_in_force() {
+    let output = child_with("stacks::child_ignores_a_fault", &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+    assert!(text.contains("goes on"), "{text}");
+    assert!(text.contains("coroutine <unnamed> (#"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_ignores_a_fault() {
+    // SAFETY: to ignore a signal installs no handler.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_IGN) };
+    spawn(|| {
+        // SAFETY: raise(3) has no preconditions.
+        unsafe { libc::raise(libc::SIGSEGV) };
+        eprintln!("goes on");
+        recurse(0)
     })
     .join()
     .unwrap();

@@ -130,7 +130,7 @@ fn an_outer_timeout_is_not_lost() {
     }
 }
 
-fn pair() -> (TcpStream, TcpStream) {
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
@@ -152,7 +152,7 @@ thread_local! {
 }
 
 /// A listener whose queue is full: connecting to it is never answered.
-fn full_listener() -> ((), std::net::SocketAddr) {
+pub(crate) fn full_listener() -> ((), std::net::SocketAddr) {
     ((), FULL.with(|(listener, _)| listener.local_addr().unwrap()))
 }
 

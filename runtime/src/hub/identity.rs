@@ -140,3 +140,51 @@ pub(crate) fn unhubbed_id() -> u64 {
 
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A token meets the deadline of a park: whoever uses it up has to see what was written
+    /// before the unpark, or would park for ever. Miri shows what the processor here hides.
+    #[test]
+    fn a_token_that_meets_a_deadline_carries_what_came_before() {
+        let rounds = if cfg!(miri) { 50 } else { 5_000 };
+        let (begun, written) = (AtomicU32::new(0), AtomicU32::new(0));
+        let own = current();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=rounds {
+                    while begun.load(Ordering::Acquire) != round {
+                        thread::yield_now();
+                    }
+                    // Relaxed: only the token carries it over.
+                    written.store(round, Ordering::Relaxed);
+                    own.unpark();
+                }
+            });
+            for round in 1..=rounds {
+                begun.store(round, Ordering::Release);
+                own.park(Deadline::after(Duration::from_nanos(1)));
+                while written.load(Ordering::Relaxed) != round {
+                    own.park(Deadline::NEVER);
+                }
+                // What is left is used up, so that the next round has none to begin with.
+                own.park(Deadline::after(Duration::ZERO));
+            }
+        });
+    }
+
+    #[test]
+    fn a_token_is_kept_until_it_is_used_once() {
+        let own = current();
+        own.unpark();
+        own.unpark();
+        assert_eq!(own.park(Deadline::NEVER), Outcome::Woken);
+        let soon = Deadline::after(Duration::from_millis(1));
+        assert_eq!(own.park(soon), Outcome::TimedOut);
+        assert!(Deadline::now() >= soon);
+    }
+}

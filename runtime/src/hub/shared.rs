@@ -302,3 +302,7 @@ impl Drop for Messages {
 unsafe impl Send for Inbox {}
 // SAFETY: the list is changed by atomic exchanges only.
 unsafe impl Sync for Inbox {}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

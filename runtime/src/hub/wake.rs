@@ -209,5 +209,6 @@ impl Parker {
     }
 }
 
-#[cfg(all(test, not(any(loom, miri))))]
+#[cfg(test)]
+#[cfg(not(any(loom, miri)))]
 mod tests;

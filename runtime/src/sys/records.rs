@@ -104,4 +104,26 @@ mod tests {
         assert!(ptr::eq(RECORDS.claim(|| AtomicU32::new(3)), first));
         assert_eq!(RECORDS.iter().count(), 2);
     }
+
+    #[test]
+    fn a_record_has_one_user_at_a_time() {
+        static RECORDS: Records<AtomicU32> = Records::new();
+        let rounds = if cfg!(miri) { 20 } else { 5_000 };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(move || {
+                    for _ in 0..rounds {
+                        let record = RECORDS.claim(|| AtomicU32::new(0));
+                        assert_eq!(record.fetch_add(1, Ordering::Relaxed), 0);
+                        assert!(record.is_used());
+                        record.fetch_sub(1, Ordering::Relaxed);
+                        record.release();
+                    }
+                });
+            }
+        });
+        // Which is far from one for each round.
+        assert!(RECORDS.iter().count() < 100);
+        assert!(RECORDS.iter().all(|record| !record.is_used()));
+    }
 }

@@ -1,0 +1,112 @@
+//! The lane's line of jobs, and a result that meets a kill.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+
+use super::*;
+use crate::error::Killed;
+use crate::task::spawn;
+use crate::task::yield_now;
+
+/// Puts a job in line that sends its number and whether it ran.
+fn push(lane: &'static Lane, sender: &mpsc::Sender<(u32, bool)>, number: u32) {
+    let sender = sender.clone();
+    let job: Job = Box::new(move |started| sender.send((number, started.is_ok())).unwrap());
+    lane.queue.lock().state.push(Box::new(Entry { job, below: None }));
+}
+
+fn take(lane: &'static Lane) -> Option<Box<Entry>> {
+    let mut inner = lane.queue.lock();
+    inner.state.idle += 1;
+    let taken = inner.state.take();
+    inner.state.idle -= usize::from(taken.is_none());
+    taken
+}
+
+#[test]
+fn jobs_leave_the_line_in_the_order_in_which_they_came() {
+    static LANE: Lane = Lane::new("test", 1);
+    let (sender, receiver) = mpsc::channel();
+    let run_next = || (take(&LANE).expect("a job is in line").job)(Ok(()));
+    (0..3).for_each(|number| push(&LANE, &sender, number));
+    run_next();
+    (3..5).for_each(|number| push(&LANE, &sender, number));
+    (0..4).for_each(|_| run_next());
+    assert!(take(&LANE).is_none());
+    drop(sender);
+    assert_eq!(receiver.iter().map(|(number, _)| number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+/// A job came after the thread's time was up, and before it was counted out: who submitted
+/// it has counted on that thread.
+#[test]
+fn a_thread_that_wants_to_leave_stays_for_a_job() {
+    static LANE: Lane = Lane::new("test", 1);
+    let (sender, receiver) = mpsc::channel();
+    {
+        let mut inner = LANE.queue.lock();
+        inner.state.threads = 1;
+        inner.state.idle = 1;
+    }
+    push(&LANE, &sender, 0);
+    assert!(!LANE.leave());
+    let inner = LANE.queue.lock();
+    assert_eq!((inner.state.threads, inner.state.idle), (1, 1));
+    drop(inner);
+    let entry = LANE.queue.lock().state.take();
+    (entry.expect("the job is in line").job)(Ok(()));
+    assert_eq!(receiver.recv().unwrap(), (0, true));
+    LANE.queue.lock().state.idle += 1;
+    assert!(LANE.leave());
+    let inner = LANE.queue.lock();
+    assert_eq!((inner.state.threads, inner.state.idle, inner.state.waiting), (0, 0, 0));
+}
+
+#[test]
+fn jobs_fail_only_if_there_is_no_thread_at_all() {
+    static LANE: Lane = Lane::new("test", 4);
+    let (sender, receiver) = mpsc::channel();
+    let error = io::Error::from_raw_os_error(11);
+    (0..3).for_each(|number| push(&LANE, &sender, number));
+    // Two were to be started: the first failure leaves the jobs to the other.
+    LANE.queue.lock().state.threads = 2;
+    LANE.do_without_thread(&error);
+    assert!(receiver.try_recv().is_err());
+    LANE.do_without_thread(&error);
+    let mut failed: Vec<_> = receiver.try_iter().collect();
+    failed.sort_unstable();
+    assert_eq!(failed, [(0, false), (1, false), (2, false)]);
+    let inner = LANE.queue.lock();
+    assert_eq!((inner.state.threads, inner.state.waiting), (0, 0));
+}
+
+/// The kill came first, but before the waiter has run the job was done: what it gave is not
+/// lost, and the kill comes at the next wait.
+#[test]
+fn a_result_that_comes_together_with_a_kill_is_given() {
+    let go = Arc::new(AtomicBool::new(false));
+    let got = std::rc::Rc::new(std::cell::Cell::new(0));
+    let task = spawn({
+        let (go, got) = (Arc::clone(&go), std::rc::Rc::clone(&got));
+        move || {
+            got.set(blocking(move || {
+                while !go.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
+                5
+            }));
+            yield_now();
+            got.set(6);
+        }
+    });
+    yield_now();
+    assert!(task.kill());
+    go.store(true, Ordering::SeqCst);
+    // The job's thread sends its wake when the result is there; this thread reads it later.
+    let hub = hub::current().expect("a coroutine was spawned");
+    while !hub.shared().has_messages() {
+        thread::yield_now();
+    }
+    assert!(task.join().unwrap_err().is::<Killed>());
+    assert_eq!(got.get(), 5);
+}
