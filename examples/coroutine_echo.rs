@@ -26,6 +26,7 @@ use corovent::signal;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::timeout;
+use corovent::yield_now;
 
 const ADDR_DEFAULT: &str = "127.0.0.1:7777";
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -78,13 +79,16 @@ struct Server {
 fn serve(addr: &str) -> io::Result<()> {
     let listener = TcpListener::bind(addr)?;
     let server = Rc::new(Server::default());
+    let stopped = spawn(|| signal::wait(&[SIGINT, SIGTERM]));
+    // It waits by the time that somebody knows of the server.
+    yield_now();
     println!("listening on {}", listener.local_addr()?);
 
     let accepting = spawn({
         let server = Rc::clone(&server);
         move || server.accept_all(&listener)
     });
-    signal::wait(&[SIGINT, SIGTERM])?;
+    stopped.join().expect("a wait for signals does not panic")?;
     accepting.kill();
 
     // Those that are in the middle of something get a moment to finish it.

@@ -62,6 +62,32 @@ where
     }
 }
 
+/// Makes a call that may fail on a thread of the pool; otherwise like [`blocking`].
+///
+/// # Suspends
+///
+/// Until the closure has returned.
+///
+/// # Errors
+///
+/// - What the closure gives.
+/// - What starting a thread gives.
+///
+/// # Panics
+///
+/// If the closure does, with its payload.
+///
+/// # Cancellation
+///
+/// The closure goes on to its end, and its result is dropped.
+pub fn call<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    run_on(&GENERAL, What::Blocking, f)?
+}
+
 /// Looks something up on a thread of the lane for names; otherwise like [`blocking`].
 ///
 /// # Suspends

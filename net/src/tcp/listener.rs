@@ -290,5 +290,5 @@ fn accept_elsewhere(listener: BorrowedFd<'_>) -> io::Result<(std::net::TcpStream
         return Err(io::Error::from_raw_os_error(libc::EAGAIN));
     }
     let listener = listener.try_clone_to_owned()?;
-    shield(|| threadpool::blocking(move || sys::accept(listener.as_fd())))
+    shield(|| threadpool::call(move || sys::accept(listener.as_fd())))
 }

@@ -368,6 +368,9 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
     }
     state.readiness.forget_slot(slot);
     let mut was_woken = None;
+    if standing == Some(TaskState::Ready) {
+        pass_baton(&mut state, task.reason);
+    }
     match (standing, task.reason.queue()) {
         (Some(TaskState::Ready), queue) => was_woken = queue,
         (_, Some(queue)) => state.turn.lost_waits.push((ticket, queue)),
@@ -383,6 +386,16 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
     if let Some(body) = task.body {
         // SAFETY: the task is gone from the table, so nobody else uses its body.
         unsafe { body.abandon() };
+    }
+}
+
+/// Wakes the next waiter of a descriptor, for a task that was woken and makes no call.
+fn pass_baton(state: &mut State, reason: Reason) {
+    let State { readiness, scheduler, .. } = state;
+    match reason {
+        Reason::Readable(fd) => wake_waiter(readiness, scheduler, fd, Direction::Read),
+        Reason::Writable(fd) => wake_waiter(readiness, scheduler, fd, Direction::Write),
+        _ => {}
     }
 }
 
