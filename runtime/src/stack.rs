@@ -41,8 +41,7 @@ pub(crate) struct SizeClass(u8);
 impl SizeClass {
     /// The smallest class that has `bytes`.
     pub(crate) fn for_bytes(bytes: usize) -> io::Result<SizeClass> {
-        let rounded = bytes.max(STACK_BYTES_MIN).checked_next_power_of_two();
-        match rounded {
+        match bytes.max(STACK_BYTES_MIN).checked_next_power_of_two() {
             Some(rounded) if rounded <= STACK_BYTES_MAX => {
                 Ok(SizeClass((rounded.trailing_zeros() - STACK_BYTES_MIN.trailing_zeros()) as u8))
             }

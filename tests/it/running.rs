@@ -1,5 +1,6 @@
 //! `run`: a root that ends what it started.
 
+use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::rc::Rc;
@@ -183,4 +184,38 @@ fn child_is_shielded_for_ever() {
         }
         assert_eq!(spawn(|| 5).join().unwrap(), 5);
     });
+}
+
+/// Its place among those who wait for a descriptor is given up too: the hub would take it
+/// for somebody who can still be woken, and hand it what others could use.
+#[test]
+fn one_that_is_given_up_waits_for_no_descriptor() {
+    passes("running::child_gives_up_one_that_waits_for_a_descriptor");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_gives_up_one_that_waits_for_a_descriptor() {
+    use corovent_runtime::fd::Direction;
+    use corovent_runtime::fd::wait_foreign;
+    use corovent_runtime::time::Deadline;
+
+    corovent::debug::deadlock(corovent::debug::Scope::Hub);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let reader = Rc::new(reader);
+    corovent::run(|| {
+        let reader = Rc::clone(&reader);
+        drop(spawn(move || {
+            let wait = || wait_foreign(reader.as_fd(), Direction::Read, Deadline::NEVER);
+            while catch_unwind(AssertUnwindSafe(wait)).is_err() {}
+        }));
+        yield_now();
+    });
+    assert_eq!(corovent::debug::counters().waiting, 0);
+    assert!(catch_unwind(park).unwrap_err().is::<corovent::Deadlock>());
+    // The next one to wait for it is woken.
+    let waiter = spawn(move || wait_foreign(reader.as_fd(), Direction::Read, Deadline::NEVER));
+    yield_now();
+    drop(writer);
+    waiter.join().unwrap().unwrap();
 }
