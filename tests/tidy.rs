@@ -253,7 +253,8 @@ fn last_two(name: &str) -> String {
 fn tests_existing(files: &[Source]) -> BTreeSet<String> {
     let mut existing = BTreeSet::new();
     for file in files {
-        let module = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module = file.path.trim_end_matches(".rs");
+        let module = module.trim_end_matches("/mod").trim_end_matches("/tests");
         let module = module.rsplit('/').next().unwrap();
         let lines: Vec<&str> = file.text.lines().collect();
         for function in functions(&code(&file.text)) {
