@@ -18,6 +18,8 @@ use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 
 use socket2::SockAddr;
 use socket2::SockAddrStorage;
@@ -80,6 +82,23 @@ pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Res
     check(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) })
 }
 
+/// Held shared while a listener's flag is looked at and the call made that depends on it, and
+/// exclusively while the flag is changed, for as long as a few system calls take. It is one for
+/// the process, since nobody knows which descriptors share an open file.
+static FLAG: RwLock<()> = RwLock::new(());
+
+/// Accepts a connection without stopping the thread; `None` if it would have to be risked,
+/// since other code has made the open file of the listener block.
+pub(crate) fn accept_at_once(
+    listener: BorrowedFd<'_>,
+) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    let _unchanged = FLAG.read().unwrap_or_else(PoisonError::into_inner);
+    if flags(listener)? & USERS == 0 && is_listening(listener) {
+        return Ok(None);
+    }
+    accept(listener).map(Some)
+}
+
 /// Accepts a connection. It stops the thread if the open file of the listener blocks.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
     let mut storage = SockAddrStorage::zeroed();
@@ -134,6 +153,7 @@ const OURS: libc::c_int = libc::O_NONBLOCK | libc::O_APPEND;
 /// Gives a listener the O_NONBLOCK that accept(2) needs, unless the user has set it already.
 /// What does not listen is left as it is: accept(2) fails there at once.
 pub(crate) fn take_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let _alone = FLAG.write().unwrap_or_else(PoisonError::into_inner);
     let flags = flags(fd)?;
     if flags & OURS == USERS || !is_listening(fd) {
         return Ok(());
@@ -143,6 +163,7 @@ pub(crate) fn take_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Notes whether the user wants a listener not to block.
 pub(crate) fn mark_listener(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
+    let _alone = FLAG.write().unwrap_or_else(PoisonError::into_inner);
     let flags = flags(fd)?;
     if nonblocking {
         return set_flags(fd, flags & !OURS | USERS);
@@ -156,6 +177,7 @@ pub(crate) fn mark_listener(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result
 
 /// Takes back what [`take_listener`] has set.
 pub(crate) fn release_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let _alone = FLAG.write().unwrap_or_else(PoisonError::into_inner);
     let flags = flags(fd)?;
     let is_marked = flags & libc::O_APPEND != 0 && SockRef::from(&fd).r#type().is_ok();
     if is_marked { set_flags(fd, flags & !OURS) } else { Ok(()) }
@@ -164,11 +186,6 @@ pub(crate) fn release_listener(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Whether the user wants a listener not to block.
 pub(crate) fn is_marked_nonblocking(fd: BorrowedFd<'_>) -> bool {
     flags(fd).is_ok_and(|flags| flags & OURS == USERS)
-}
-
-/// Whether accept(2) on a listener may stop the thread.
-pub(crate) fn accept_may_block(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(flags(fd)? & USERS == 0 && is_listening(fd))
 }
 
 fn is_listening(fd: BorrowedFd<'_>) -> bool {

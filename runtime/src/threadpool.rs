@@ -18,8 +18,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
-use crate::hub::turn::IDLE_HELPERS;
-use crate::sys::atomic::Ordering;
+use crate::hub::turn::change_idle_helpers;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
 
@@ -347,7 +346,7 @@ impl Queue {
         let before = self.idle.saturating_sub(self.waiting);
         f(self);
         let after = self.idle.saturating_sub(self.waiting);
-        IDLE_HELPERS.fetch_add(after.wrapping_sub(before), Ordering::AcqRel);
+        change_idle_helpers(after.wrapping_sub(before) as isize);
     }
 
     /// Takes the oldest job, for a thread that was idle.

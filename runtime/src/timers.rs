@@ -125,6 +125,16 @@ impl<T: Copy> Timers<T> {
         }
     }
 
+    /// Removes the timers of which `is_meant` holds, by a look at all.
+    pub(crate) fn cancel_all(&mut self, is_meant: impl Fn(&T) -> bool) {
+        let meant = self.entries.iter().filter(|(_, entry)| is_meant(&entry.value));
+        let indices: Vec<u32> = meant.map(|(index, _)| index as u32).collect();
+        for index in indices {
+            self.unlink(index);
+            self.entries.remove(index as usize);
+        }
+    }
+
     /// The time until which nothing fires: the soonest deadline, but for what is said at
     /// [`SEARCH_MAX`].
     pub(crate) fn next(&mut self) -> Option<u64> {

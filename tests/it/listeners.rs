@@ -384,3 +384,27 @@ fn a_listener_that_is_shut_down_wakes_its_acceptors() {
         }
     });
 }
+
+/// The flag is looked at and the call made in one step, as far as this crate changes it.
+#[test]
+fn an_accept_does_not_meet_a_conversion_on_another_thread() {
+    run(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let converting = os::spawn({
+            let (stop, listener) = (Arc::clone(&stop), listener.try_clone().unwrap());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let given = std::net::TcpListener::from(listener.try_clone().unwrap());
+                    drop(TcpListener::from(given));
+                }
+            }
+        });
+        for _ in 0..2_000 {
+            let clone = listener.try_clone().unwrap();
+            assert!(timeout(Duration::from_micros(1), || clone.accept()).is_err());
+        }
+        stop.store(true, Ordering::Relaxed);
+        converting.join().unwrap();
+    });
+}

@@ -219,3 +219,24 @@ fn child_gives_up_one_that_waits_for_a_descriptor() {
     drop(writer);
     waiter.join().unwrap().unwrap();
 }
+
+/// Else the hub would wake for nobody, and find a deadlock only then.
+#[test]
+fn one_that_is_given_up_leaves_no_timer() {
+    passes("running::child_gives_up_one_that_sleeps");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_gives_up_one_that_sleeps() {
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    corovent::debug::deadlock(corovent::debug::Scope::Hub);
+    corovent::run(|| {
+        drop(spawn(|| while catch_unwind(|| sleep(DAY)).is_err() {}));
+        drop(spawn(|| timeout(DAY, || while catch_unwind(park).is_err() {})));
+        yield_now();
+    });
+    assert_eq!(corovent::debug::counters().timers, 0);
+    assert!(catch_unwind(park).unwrap_err().is::<corovent::Deadlock>());
+}

@@ -3,8 +3,9 @@
 //! accept(2) has no flag against blocking, so a listener is the one kind of socket whose
 //! open file gets O_NONBLOCK; it loses it when it is converted back. The flag belongs to all
 //! duplicates of the file, and any holder of one may take it away. So it is looked at before
-//! each call; where it is gone a thread of the pool accepts, and is stopped if the connection
-//! goes to somebody else after all.
+//! each call, while this crate changes none; where it is gone a thread of the pool accepts, and
+//! is stopped if the connection goes to somebody else after all. Other code that takes it away
+//! between the look and the call cannot be seen.
 
 // `FromRawFd` is an unsafe trait method.
 #![allow(unsafe_code)]
@@ -137,9 +138,11 @@ impl TcpListener {
             false => Limit::None,
         };
         let (io, addr) = self.source.call(Direction::Read, limit, |fd| {
-            let may_block = sys::accept_may_block(fd)?;
-            let accepted = if may_block { accept_elsewhere(fd) } else { sys::accept(fd) };
-            accepted.map(Done::more)
+            let accepted = match sys::accept_at_once(fd)? {
+                Some(accepted) => accepted,
+                None => accept_elsewhere(fd)?,
+            };
+            Ok(Done::more(accepted))
         })?;
         let stream =
             if self.made_here { TcpStream::made_here(io) } else { TcpStream::of_unknown_kind(io) };

@@ -195,7 +195,7 @@ impl<T: AsFd> Source<T> {
                 Ok(()) => {
                     try_it = true;
                     // The error is for the call that gives nothing else.
-                    if part.is_some() && self.owner.has_failed(fd)? {
+                    if part.is_some() && self.owner.has_failed(fd) {
                         self.owner.leave(fd, direction, false, true);
                         return part.ok_or_else(would_block);
                     }

@@ -100,7 +100,7 @@ impl Hub {
 
     /// The queue that somebody waits in, or waited for ever, by the ticket of the wait.
     fn queue_of(&self, ticket: Ticket) -> Option<usize> {
-        let mut state = self.state();
+        let state = self.state();
         if let Some(queue) = state.turn.lost_wait(ticket) {
             return Some(queue);
         }

@@ -115,6 +115,16 @@ pub(crate) enum Alarm {
     Scope { slot: u32, scope: u64 },
 }
 
+impl Alarm {
+    /// The slot of the task that it is for.
+    fn slot(self) -> u32 {
+        match self {
+            Alarm::Wait(ticket) => ticket.slot,
+            Alarm::Scope { slot, .. } => slot,
+        }
+    }
+}
+
 /// What else could wake a root that waits, and so rules a deadlock out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadlockScope {
@@ -241,7 +251,7 @@ impl Hub {
     /// Whether a ticket that wakes nobody is that of a wait which is over: not one of an
     /// earlier hub, nor of a task that was given up in its wait.
     pub(crate) fn is_late(&self, ticket: Ticket) -> bool {
-        let mut state = self.state.borrow_mut();
+        let state = self.state.borrow();
         ticket.number.get() >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()
     }
 

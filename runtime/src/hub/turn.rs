@@ -35,7 +35,7 @@ use crate::scheduler::Outcome;
 use crate::scheduler::Scheduler;
 use crate::scheduler::State as TaskState;
 use crate::scheduler::Ticket;
-use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Patience;
@@ -60,8 +60,8 @@ pub(crate) struct Turn {
     idle_looks: u32,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
-    /// Waits in queues of tasks that were given up, with the addresses of the queues.
-    lost_waits: Vec<(Ticket, usize)>,
+    /// The slots of tasks that were given up in a wait queue, with the queue's address.
+    lost_waits: Vec<(u32, usize)>,
     /// Scratch for the timers that are due.
     due: Vec<Due<Alarm>>,
 }
@@ -77,8 +77,24 @@ const TRIM_NS: u64 = 1_000_000_000;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
-/// Helper threads of the runtime that have nothing to do: they will wake nobody.
-pub(crate) static IDLE_HELPERS: AtomicUsize = AtomicUsize::new(0);
+/// How many helper threads of the runtime have nothing to do, and so will wake nobody, in the
+/// lower half; the upper one counts the changes.
+static IDLE_HELPERS: AtomicU64 = AtomicU64::new(0);
+
+/// Notes that so many more helper threads have nothing to do, or fewer, or that one that has
+/// is told of a job.
+pub(crate) fn change_idle_helpers(difference: isize) {
+    IDLE_HELPERS.fetch_add((1u64 << 32).wrapping_add_signed(difference as i64), Ordering::AcqRel);
+}
+
+/// Whether the process has no thread but the caller and idle helpers.
+fn is_alone() -> bool {
+    let before = IDLE_HELPERS.load(Ordering::Acquire);
+    let idle = before as u32 as usize;
+    // A helper may have been told of a job meanwhile by a thread that has ended since.
+    process::thread_count().is_some_and(|threads| threads <= 1 + idle)
+        && IDLE_HELPERS.load(Ordering::Acquire) == before
+}
 
 impl Turn {
     pub(crate) fn new(now: u64) -> Turn {
@@ -100,10 +116,11 @@ impl Turn {
         self.ends = whom;
     }
 
-    /// Whether a ticket was that of a wait that was given up; gives its queue, once.
-    pub(super) fn lost_wait(&mut self, ticket: Ticket) -> Option<usize> {
-        let at = self.lost_waits.iter().position(|(lost, _)| *lost == ticket)?;
-        Some(self.lost_waits.swap_remove(at).1)
+    /// The wait queue of a task that was given up in one, by a name of its slot, which is
+    /// never used again. A wake by that name has reached nobody.
+    pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
+        let lost = self.lost_waits.iter().find(|(slot, _)| *slot == ticket.slot)?;
+        Some(lost.1)
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -243,14 +260,10 @@ impl Hub {
     #[cold]
     fn patience_of_the_forlorn(&self, state: &mut State) -> Patience {
         let scope = self.deadlock_scope.get();
-        let alone = || {
-            let idle = IDLE_HELPERS.load(Ordering::Acquire);
-            process::thread_count().is_some_and(|threads| threads <= 1 + idle)
-        };
         match scope {
             DeadlockScope::Off => Patience::Unlimited,
             DeadlockScope::Hub => self.deadlock(state),
-            DeadlockScope::Process if alone() => self.deadlock(state),
+            DeadlockScope::Process if is_alone() => self.deadlock(state),
             DeadlockScope::Process => {
                 let doublings = state.turn.idle_looks.min(6);
                 state.turn.idle_looks += 1;
@@ -360,25 +373,23 @@ pub(super) fn tell_of_end(state: &mut State) {
 /// Leaves a task as it is for ever: it is not resumed again, and its stack not reused.
 pub(crate) fn give_up(hub: &Hub, slot: u32) {
     let mut state = hub.state();
-    let (standing, ticket) = (state.scheduler.state(slot), state.scheduler.ticket(slot));
+    let was_ready = state.scheduler.state(slot) == Some(TaskState::Ready);
     let Some(task) = state.scheduler.evict(slot) else { return };
     if task.coroutine.is_none() {
         let class = task.class;
         state.stacks.release(class);
     }
     state.readiness.forget_slot(slot);
-    let mut was_woken = None;
-    if standing == Some(TaskState::Ready) {
+    state.timers.cancel_all(|alarm| alarm.slot() == slot);
+    let queue = task.reason.queue();
+    state.turn.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    if was_ready {
         pass_baton(&mut state, task.reason);
     }
-    match (standing, task.reason.queue()) {
-        (Some(TaskState::Ready), queue) => was_woken = queue,
-        (_, Some(queue)) => state.turn.lost_waits.push((ticket, queue)),
-        _ => {}
-    }
     drop(state);
-    if was_woken.is_some() {
-        wake::retry(was_woken);
+    // It may have been woken, and does not try; or it may be in the queue still.
+    if was_ready && queue.is_some() {
+        wake::retry(queue);
     }
     let label = table::label(task.id, task.name());
     let spawned_at = task.spawned_at;

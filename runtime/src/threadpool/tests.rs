@@ -5,6 +5,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::error::Killed;
+use crate::sys::atomic::Ordering;
 use crate::task::spawn;
 use crate::task::yield_now;
 

@@ -171,6 +171,26 @@ fn a_message_for_one_that_was_given_up_goes_on() {
     });
 }
 
+/// Its time was up, so that it is ready, and its place in the queue is still there.
+#[test]
+fn a_wake_of_one_that_was_given_up_after_its_deadline_goes_on() {
+    let gate = Arc::new(Gate::new(0));
+    park_one(&gate);
+    let hub = crate::hub::current().expect("a coroutine was spawned");
+    let (slot, _) = hub.coroutines()[0];
+    let ticket = hub.state().scheduler.ticket(slot);
+    assert!(hub.state().scheduler.wake(ticket, Outcome::TimedOut));
+    crate::hub::turn::give_up(hub, slot);
+    assert_eq!(gate.waiting(), 1, "what is left of it");
+    let next = os::spawn({
+        let gate = Arc::clone(&gate);
+        move || acquire(&gate, Deadline::after(LONG))
+    });
+    until(|| gate.waiting() == 2);
+    release(&gate);
+    assert_eq!(next.join().unwrap(), Ok(()));
+}
+
 /// It was woken after it had swallowed its last kill, in the same turn.
 #[test]
 fn a_wake_of_one_that_is_given_up_before_it_runs_goes_on() {
