@@ -141,8 +141,14 @@ impl Readiness {
     /// Whether anybody waits for an fd, whoever owns its entry.
     #[inline]
     pub(crate) fn has_waiters(&self, fd: RawFd) -> bool {
+        self.is_waited_for(fd, Direction::Read) || self.is_waited_for(fd, Direction::Write)
+    }
+
+    /// Whether anybody waits for a direction of an fd, whoever owns its entry.
+    #[inline]
+    pub(crate) fn is_waited_for(&self, fd: RawFd, direction: Direction) -> bool {
         let entry = self.entries.get(fd as usize);
-        entry.is_some_and(|entry| entry.waiters.iter().any(|waiters| waiters.first.is_some()))
+        entry.is_some_and(|entry| entry.waiters[direction as usize].first.is_some())
     }
 
     /// Whether a call in this direction is worth making: false only if epoll will tell of

@@ -9,7 +9,6 @@ use std::os::fd::RawFd;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::ptr;
-use std::thread;
 use std::time::Duration;
 
 use crate::error;
@@ -161,7 +160,7 @@ impl Owner {
         let mut state = hub.state();
         let State { readiness, scheduler, .. } = &mut *state;
         let arrived = readiness.known(fd, self.id, direction) == Some(Ready::Yes);
-        if arrived {
+        if arrived && readiness.is_waited_for(fd, direction) {
             wake_waiter(readiness, scheduler, fd, direction);
         }
         arrived
@@ -190,9 +189,6 @@ impl Owner {
         let Ok(hub) = hub::get() else {
             return wait_on_thread(fd, direction, deadline).map_err(Stop::Failed);
         };
-        if thread::panicking() && hub.is_unwinding() {
-            return Err(Stop::Refused(error::unwinding()));
-        }
         hub.check_stack();
         let mut state = hub.state();
         if !state.readiness.holds(fd, self.id) {
@@ -208,8 +204,10 @@ impl Owner {
             let kept = hub.state().readiness.holds(fd, self.id);
             return kept.then_some(()).ok_or(Stop::Closed);
         }
-        if let Some(ticket) = queued {
-            hub.state().readiness.dequeue(fd, direction, ticket);
+        match queued {
+            Some(ticket) => hub.state().readiness.dequeue(fd, direction, ticket),
+            None if hub.is_unwinding() => return Err(Stop::Refused(error::unwinding())),
+            None => {}
         }
         Err(if outcome == Outcome::Interrupted {
             Stop::Interrupted

@@ -26,7 +26,8 @@ use crate::timers::TimerKey;
 pub(crate) enum Mode {
     /// Kills and timeouts, by unwinding.
     Plain,
-    /// Kills and timeouts; where nothing can unwind, timeouts by an error of the call.
+    /// Kills and timeouts; where nothing can unwind, timeouts by an error of the call. While
+    /// the task unwinds such a wait does not begin, and counts as interrupted.
     Io,
     /// Nothing but a deadlock.
     Deadlock,
@@ -254,6 +255,9 @@ fn may_wait(
     findings: &mut Findings,
 ) -> bool {
     findings.unwinding = note_unwinding(task, others_unwind);
+    if findings.unwinding && mode == Mode::Io {
+        return false;
+    }
     if task.interrupts.wanted() {
         findings.gave_up = task.interrupts.give_up();
         if mode.lets_through() && task.interrupts.is_deliverable() {
