@@ -68,8 +68,9 @@ pub(crate) struct Turn {
 
 /// A turn runs at most this many tasks,
 const RUNS_MAX: u32 = 256;
-/// or for this long, of which the clock is asked after 8, 16, 32, … runs.
-const TURN_NS_MAX: u64 = 1_000_000;
+/// or for this long, of which the clock is asked after 8, 16, 32, … runs. Whoever is woken by
+/// the poll runs after those that are ready, so a shorter turn would only poll more often.
+const TURN_NS_MAX: u64 = 4_000_000;
 const FIRST_LOOK: u32 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
