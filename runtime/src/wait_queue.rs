@@ -17,7 +17,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
-use std::mem::ManuallyDrop;
+use std::mem;
 use std::pin::Pin;
 use std::pin::pin;
 use std::ptr;
@@ -90,6 +90,7 @@ impl<S> WaitQueue<S> {
         let node = pin!(Node::new());
         let node = node.as_ref();
         let reason = Reason::Queue(what, ptr::from_ref(self).addr());
+        let linked = Linked { queue: self, node };
         let mut had_its_turn = false;
         loop {
             let place = Place::current();
@@ -97,17 +98,18 @@ impl<S> WaitQueue<S> {
             place.announce(reason);
             let mut inner = self.lock();
             if let Some(taken) = take(&mut inner.state) {
+                inner.list.unlink(node);
+                drop(inner);
+                mem::forget(linked);
                 return Ok(taken);
             }
             inner.list.link(node, place.wake_ref(), had_its_turn);
             drop(inner);
-            let linked = Linked { queue: self, node };
             match place.block(deadline, reason, mode) {
-                Outcome::Woken => linked.stay(),
+                Outcome::Woken => had_its_turn = true,
                 // Dropping `linked` passes on a wake that came meanwhile.
                 outcome => return Err(outcome),
             }
-            had_its_turn = true;
         }
     }
 
@@ -137,14 +139,6 @@ struct Linked<'a, S> {
     node: Pin<&'a Node>,
 }
 
-impl<S> Linked<'_, S> {
-    /// Takes the node out for another try.
-    fn stay(self) {
-        let Linked { queue, node } = *ManuallyDrop::new(self);
-        queue.lock().list.unlink(node);
-    }
-}
-
 impl<S> Drop for Linked<'_, S> {
     fn drop(&mut self) {
         let was_woken = !self.queue.lock().list.unlink(self.node);
@@ -161,14 +155,16 @@ impl<S: fmt::Debug> fmt::Debug for WaitQueue<S> {
 }
 
 impl List {
-    /// Adds a node: at the end, or at the front if it had its turn and lost the race.
+    /// Adds a node: at the end, or at the front if it had its turn and lost the race. One that
+    /// is in line still, after a wake that was not for it alone, keeps its place.
     fn link(&mut self, node: Pin<&Node>, wake: WakeRef, at_front: bool) {
         let node: *const Node = node.get_ref();
         // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
         let new = unsafe { &*node };
-        debug_assert!(!new.linked.get());
         new.wake.set(Some(wake));
-        new.linked.set(true);
+        if new.linked.replace(true) {
+            return;
+        }
         if self.first.is_null() {
             new.next.set(node);
             new.previous.set(node);
@@ -241,7 +237,7 @@ impl Node {
 
 #[cfg(test)]
 #[cfg(not(loom))]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(all(test, not(loom)))]
 impl<S> WaitQueue<S> {

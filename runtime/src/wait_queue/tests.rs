@@ -1,6 +1,8 @@
 //! The list, and threads without a hub that wait in it. All of it runs under Miri; tasks that
 //! wait are tested in `hub::wake`.
 
+use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -8,6 +10,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::hub::wake::WakeRef;
+
+/// Held shared by tests that may make all who wait in the process try again, and exclusively by
+/// those that see who is served first.
+pub(crate) static OTHERS: RwLock<()> = RwLock::new(());
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -115,6 +121,7 @@ fn what_is_there_is_taken_without_a_wait() {
 
 #[test]
 fn threads_are_served_in_the_order_in_which_they_came() {
+    let _alone = OTHERS.write().unwrap_or_else(PoisonError::into_inner);
     let queue = WaitQueue::new(0);
     let order = Lock::new(Vec::with_capacity(4));
     thread::scope(|scope| {
@@ -201,4 +208,20 @@ fn one_permit_is_held_by_one_thread_at_a_time() {
     });
     assert_eq!(lost.into_inner(), 0);
     assert_eq!(permits_and_waiters(&queue), (1, 0));
+}
+
+/// A wake that is for everybody who waits at an address takes nobody's place.
+#[test]
+fn one_that_is_woken_for_nothing_keeps_its_place() {
+    let queue = WaitQueue::new(0);
+    let (first, second) = (pin!(Node::new()), pin!(Node::new()));
+    let place = Place::current();
+    queue.lock().list.link(first.as_ref(), place.wake_ref(), false);
+    queue.lock().list.link(second.as_ref(), place.wake_ref(), false);
+    // As it does when it has looked in vain.
+    queue.lock().list.link(second.as_ref(), place.wake_ref(), true);
+    assert_eq!(queue.waiting(), 2);
+    release(&queue);
+    assert!(!queue.lock().list.unlink(first.as_ref()), "it was called");
+    assert!(queue.lock().list.unlink(second.as_ref()), "it was not");
 }

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::Barrier;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread as os;
@@ -20,6 +21,7 @@ use crate::task::spawn;
 use crate::task::yield_now;
 use crate::time::sleep;
 use crate::wait_queue::WaitQueue;
+use crate::wait_queue::tests::OTHERS;
 
 type Gate = WaitQueue<usize>;
 type Waiting = fn(&Gate) -> Result<(), Outcome>;
@@ -114,6 +116,7 @@ fn give_one_up(gate: &Arc<Gate>) {
 
 #[test]
 fn a_wake_in_the_inbox_of_a_thread_that_ends_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     check(park_one, |gate| {
         // From another thread, so that it is a message; nobody reads it.
         os::scope(|scope| {
@@ -124,11 +127,13 @@ fn a_wake_in_the_inbox_of_a_thread_that_ends_goes_on() {
 
 #[test]
 fn a_wake_of_a_task_whose_thread_ends_before_it_runs_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     check(park_one, release);
 }
 
 #[test]
 fn a_wake_of_one_whose_thread_has_ended_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     // The release comes when the hub is gone.
     let gate = Arc::new(Gate::new(0));
     os::spawn({
@@ -151,11 +156,13 @@ fn a_wake_of_one_whose_thread_has_ended_goes_on() {
 
 #[test]
 fn a_wake_of_one_that_was_given_up_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     check(give_one_up, release);
 }
 
 #[test]
 fn a_message_for_one_that_was_given_up_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     // Read by the hub as it waits for the thread that comes next.
     check(give_one_up, |gate| {
         os::scope(|scope| {
@@ -174,6 +181,7 @@ fn a_message_for_one_that_was_given_up_goes_on() {
 /// Its time was up, so that it is ready, and its place in the queue is still there.
 #[test]
 fn a_wake_of_one_that_was_given_up_after_its_deadline_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::new(0));
     park_one(&gate);
     let hub = crate::hub::current().expect("a coroutine was spawned");
@@ -194,6 +202,7 @@ fn a_wake_of_one_that_was_given_up_after_its_deadline_goes_on() {
 /// It was woken after it had swallowed its last kill, in the same turn.
 #[test]
 fn a_wake_of_one_that_is_given_up_before_it_runs_goes_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     struct Releases {
         gate: Arc<Gate>,
         behind: Arc<Barrier>,
@@ -233,6 +242,7 @@ fn a_wake_of_one_that_is_given_up_before_it_runs_goes_on() {
 /// before it has run.
 #[test]
 fn one_that_leaves_after_its_wake_passes_it_on() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     let spawn_waiter = |gate: &Arc<Gate>, deadline| -> JoinHandle<Result<(), Outcome>> {
         let gate = Arc::clone(gate);
         spawn(move || acquire(&gate, deadline))
@@ -270,6 +280,7 @@ fn one_that_leaves_after_its_wake_passes_it_on() {
 /// A task that is ready has what it waited for; the kill comes later.
 #[test]
 fn one_that_was_woken_before_its_kill_takes_what_it_got() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::new(0));
     let waiter = spawn({
         let gate = Arc::clone(&gate);
@@ -283,6 +294,7 @@ fn one_that_was_woken_before_its_kill_takes_what_it_got() {
 
 #[test]
 fn coroutines_roots_and_threads_are_served_in_one_line() {
+    let _alone = OTHERS.write().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::new(0));
     let served = Arc::new(Gate::new(0));
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -308,6 +320,7 @@ fn coroutines_roots_and_threads_are_served_in_one_line() {
 
 #[test]
 fn wake_all_reaches_coroutines_and_threads() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::new(0));
     let threads: Vec<_> = (0..6)
         .map(|turn| {
@@ -326,6 +339,7 @@ fn wake_all_reaches_coroutines_and_threads() {
 /// threads end with waiters that were woken, or will be.
 #[test]
 fn a_permit_is_never_lost() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 3_000 };
 
     fn hold(gate: &Gate, inside: &AtomicUsize, deadline: Deadline) {
