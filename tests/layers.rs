@@ -66,7 +66,10 @@ const HOUSES: [House; 3] = [
         name: "corovent",
         directory: "src/",
         below: &["corovent_runtime", "corovent_net"],
-        layers: &[&["io"]],
+        layers: &[
+            // A file for each of std's modules that has a mirror.
+            &["debug", "io", "net", "os", "signal", "thread", "threadpool", "time"],
+        ],
     },
 ];
 

@@ -1,0 +1,11 @@
+//! Looking inside: who waits for what, and what counts as a deadlock.
+
+pub use corovent_runtime::debug::Counters;
+pub use corovent_runtime::debug::Dump;
+pub use corovent_runtime::debug::Scope;
+pub use corovent_runtime::debug::TaskInfo;
+pub use corovent_runtime::debug::counters;
+pub use corovent_runtime::debug::deadlock;
+pub use corovent_runtime::debug::dump;
+pub use corovent_runtime::debug::print_all;
+pub use corovent_runtime::debug::unjoined_panics;
