@@ -17,7 +17,6 @@ use std::sync::TryLockResult;
 
 use crate::hub::reason::What;
 use crate::sync::poison;
-use crate::sync::poison::Flag;
 use crate::sync::raw_lock::RawLock;
 
 /// Guards a value that one coroutine or thread at a time may use: the mirror of
@@ -65,7 +64,6 @@ use crate::sync::raw_lock::RawLock;
 /// ```
 pub struct Mutex<T: ?Sized> {
     raw: RawLock,
-    poison: Flag,
     value: UnsafeCell<T>,
 }
 
@@ -103,7 +101,7 @@ impl<T> Mutex<T> {
     /// Never.
     #[inline]
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex { raw: RawLock::new(), poison: Flag::new(), value: UnsafeCell::new(value) }
+        Mutex { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
 }
 
@@ -154,7 +152,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Never.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
-        self.poison.is_set()
+        self.raw.poison.is_set()
     }
 
     /// Takes the mark of poison away.
@@ -164,7 +162,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Never.
     #[inline]
     pub fn clear_poison(&self) {
-        self.poison.clear();
+        self.raw.poison.clear();
     }
 
     /// Gives the value back.
@@ -180,8 +178,8 @@ impl<T: ?Sized> Mutex<T> {
     where
         T: Sized,
     {
-        let Mutex { poison, value, .. } = self;
-        poison.check(value.into_inner())
+        let Mutex { raw, value } = self;
+        raw.poison.check(value.into_inner())
     }
 
     /// Gives the value to one who has the mutex to itself, without a lock.
@@ -194,13 +192,13 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// If the lock is poisoned; the error holds the value.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        self.poison.check(self.value.get_mut())
+        self.raw.poison.check(self.value.get_mut())
     }
 
     /// The guard of the lock that the caller has just taken.
     #[inline]
     fn guard(&self, was_unwinding: bool) -> LockResult<MutexGuard<'_, T>> {
-        self.poison.check(MutexGuard { mutex: self, was_unwinding, _stays: PhantomData })
+        self.raw.poison.check(MutexGuard { mutex: self, was_unwinding, _stays: PhantomData })
     }
 }
 
@@ -221,7 +219,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.poison.note_end(self.was_unwinding);
+        self.mutex.raw.poison.note_end(self.was_unwinding);
         self.mutex.raw.unlock();
     }
 }

@@ -17,6 +17,8 @@
 
 use std::fmt;
 use std::mem;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 use std::pin::Pin;
 use std::pin::pin;
 
@@ -30,6 +32,7 @@ use crate::join::interrupted;
 use crate::scheduler::Outcome;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
+use crate::sync::poison::Flag;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
@@ -39,6 +42,8 @@ use crate::wait_queue::Node;
 pub(crate) struct RawLock {
     /// `WRITER`, or `READER` for each reader; and `QUEUED` and `PASSED`.
     word: AtomicU32,
+    /// Not looked at here; it is beside the word, where it takes no room.
+    pub(super) poison: Flag,
     /// Its number says who is called: 0 is nobody, else what [`retries`] was at the call.
     line: Line,
 }
@@ -74,10 +79,14 @@ const READERS_MAX: u32 = (u32::MAX / READER) - 1024;
 
 const NOBODY: u32 = 0;
 
+// The guards refer to it.
+impl UnwindSafe for RawLock {}
+impl RefUnwindSafe for RawLock {}
+
 impl RawLock {
     /// Makes a free lock.
     pub(crate) const fn new() -> RawLock {
-        RawLock { word: AtomicU32::new(0), line: Line::new() }
+        RawLock { word: AtomicU32::new(0), poison: Flag::new(), line: Line::new() }
     }
 
     /// Takes the lock alone; waits as long as somebody has it.

@@ -19,7 +19,6 @@ use std::sync::TryLockResult;
 
 use crate::hub::reason::What;
 use crate::sync::poison;
-use crate::sync::poison::Flag;
 use crate::sync::raw_lock::RawLock;
 
 /// Guards a value that many may read at once, or one may write: the mirror of
@@ -53,7 +52,6 @@ use crate::sync::raw_lock::RawLock;
 /// ```
 pub struct RwLock<T: ?Sized> {
     raw: RawLock,
-    poison: Flag,
     value: UnsafeCell<T>,
 }
 
@@ -111,7 +109,7 @@ impl<T> RwLock<T> {
     /// Never.
     #[inline]
     pub const fn new(value: T) -> RwLock<T> {
-        RwLock { raw: RawLock::new(), poison: Flag::new(), value: UnsafeCell::new(value) }
+        RwLock { raw: RawLock::new(), value: UnsafeCell::new(value) }
     }
 }
 
@@ -201,7 +199,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Never.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
-        self.poison.is_set()
+        self.raw.poison.is_set()
     }
 
     /// Takes the mark of poison away.
@@ -211,7 +209,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Never.
     #[inline]
     pub fn clear_poison(&self) {
-        self.poison.clear();
+        self.raw.poison.clear();
     }
 
     /// Gives the value back.
@@ -227,8 +225,8 @@ impl<T: ?Sized> RwLock<T> {
     where
         T: Sized,
     {
-        let RwLock { poison, value, .. } = self;
-        poison.check(value.into_inner())
+        let RwLock { raw, value } = self;
+        raw.poison.check(value.into_inner())
     }
 
     /// Gives the value to one who has the lock to itself, without taking it.
@@ -241,7 +239,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// If the lock is poisoned; the error holds the value.
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
-        self.poison.check(self.value.get_mut())
+        self.raw.poison.check(self.value.get_mut())
     }
 
     /// The guard of the lock that the caller has just taken.
@@ -249,14 +247,14 @@ impl<T: ?Sized> RwLock<T> {
     fn read_guard(&self) -> LockResult<RwLockReadGuard<'_, T>> {
         // SAFETY: the address of a cell is not null.
         let value = unsafe { NonNull::new_unchecked(self.value.get()) };
-        self.poison.check(RwLockReadGuard { value, raw: &self.raw })
+        self.raw.poison.check(RwLockReadGuard { value, raw: &self.raw })
     }
 
     /// The guard of the lock that the caller has just taken alone.
     #[inline]
     fn write_guard(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
         let was_unwinding = poison::is_unwinding();
-        self.poison.check(RwLockWriteGuard { lock: self, was_unwinding, _stays: PhantomData })
+        self.raw.poison.check(RwLockWriteGuard { lock: self, was_unwinding, _stays: PhantomData })
     }
 }
 
@@ -298,7 +296,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.poison.note_end(self.was_unwinding);
+        self.lock.raw.poison.note_end(self.was_unwinding);
         self.lock.raw.unlock();
     }
 }
