@@ -53,6 +53,7 @@ const HOUSES: [House; 3] = [
             &["task"],
             &["time"],
             &["remote", "run", "scope", "thread"],
+            &["sync/*"],
             &["debug", "signal", "threadpool"],
         ],
     },
@@ -68,7 +69,7 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "io", "net", "os", "signal", "thread", "threadpool", "time"],
+            &["debug", "io", "net", "os", "signal", "sync", "thread", "threadpool", "time"],
         ],
     },
 ];

@@ -20,6 +20,7 @@ mod scheduler;
 mod scope;
 pub mod signal;
 mod stack;
+pub mod sync;
 mod sys;
 mod task;
 pub mod thread;

@@ -45,16 +45,18 @@ pub(crate) struct Inner<S> {
 }
 
 /// A ring of nodes; null is empty.
-struct List {
+pub(crate) struct List {
     first: *const Node,
 }
 
 /// The place of one waiter, in its own frame.
-struct Node {
+pub(crate) struct Node {
     wake: Cell<Option<WakeRef>>,
     next: Cell<*const Node>,
     previous: Cell<*const Node>,
     linked: Cell<bool>,
+    /// What the owner of the list wants to know of the waiter.
+    tag: Cell<u32>,
     _pin: PhantomPinned,
 }
 
@@ -64,7 +66,7 @@ unsafe impl Send for List {}
 impl<S> WaitQueue<S> {
     /// Makes a queue nobody waits in.
     pub(crate) const fn new(state: S) -> WaitQueue<S> {
-        WaitQueue { inner: Lock::new(Inner { state, list: List { first: ptr::null() } }) }
+        WaitQueue { inner: Lock::new(Inner { state, list: List::new() }) }
     }
 
     /// Reaches the state.
@@ -87,7 +89,7 @@ impl<S> WaitQueue<S> {
         if let Some(taken) = take(&mut self.lock().state) {
             return Ok(taken);
         }
-        let node = pin!(Node::new());
+        let node = pin!(Node::new(0));
         let node = node.as_ref();
         let reason = Reason::Queue(what, ptr::from_ref(self).addr());
         let linked = Linked { queue: self, node };
@@ -155,9 +157,40 @@ impl<S: fmt::Debug> fmt::Debug for WaitQueue<S> {
 }
 
 impl List {
+    /// Makes an empty list.
+    pub(crate) const fn new() -> List {
+        List { first: ptr::null() }
+    }
+
+    /// Whether nobody is in it.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Whether the node is the first.
+    #[inline]
+    pub(crate) fn is_first(&self, node: Pin<&Node>) -> bool {
+        ptr::eq(self.first, node.get_ref())
+    }
+
+    /// Whether the node is the only one.
+    #[inline]
+    pub(crate) fn is_only(&self, node: Pin<&Node>) -> bool {
+        self.is_first(node) && ptr::eq(node.next.get(), node.get_ref())
+    }
+
+    /// The tag of the first.
+    #[inline]
+    pub(crate) fn first_tag(&self) -> Option<u32> {
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { self.first.as_ref() }?;
+        Some(first.tag.get())
+    }
+
     /// Adds a node: at the end, or at the front if it had its turn and lost the race. One that
     /// is in line still, after a wake that was not for it alone, keeps its place.
-    fn link(&mut self, node: Pin<&Node>, wake: WakeRef, at_front: bool) {
+    pub(crate) fn link(&mut self, node: Pin<&Node>, wake: WakeRef, at_front: bool) {
         let node: *const Node = node.get_ref();
         // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
         let new = unsafe { &*node };
@@ -185,7 +218,7 @@ impl List {
     }
 
     /// Removes a node; false if somebody else has.
-    fn unlink(&mut self, node: Pin<&Node>) -> bool {
+    pub(crate) fn unlink(&mut self, node: Pin<&Node>) -> bool {
         let node = node.get_ref();
         if !node.linked.get() {
             return false;
@@ -195,7 +228,7 @@ impl List {
     }
 
     /// Removes the first node and gives the name of its wait.
-    fn take_first(&mut self) -> Option<WakeRef> {
+    pub(crate) fn take_first(&mut self) -> Option<WakeRef> {
         if self.first.is_null() {
             return None;
         }
@@ -224,14 +257,27 @@ impl List {
 }
 
 impl Node {
-    fn new() -> Node {
+    pub(crate) fn new(tag: u32) -> Node {
         Node {
+            tag: Cell::new(tag),
             wake: Cell::new(None),
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             linked: Cell::new(false),
             _pin: PhantomPinned,
         }
+    }
+
+    /// Changes what the owner of the list knows of the waiter. Under the list's lock.
+    #[inline]
+    pub(crate) fn set_tag(&self, tag: u32) {
+        self.tag.set(tag);
+    }
+
+    /// Whether it is in a list. Under the list's lock.
+    #[inline]
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked.get()
     }
 }
 
@@ -243,14 +289,21 @@ pub(crate) mod tests;
 impl<S> WaitQueue<S> {
     /// How many wait, for tests that have to know that somebody does.
     pub(crate) fn waiting(&self) -> usize {
-        let inner = self.lock();
+        self.lock().list.len()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl List {
+    /// How many nodes there are. Under the list's lock.
+    pub(crate) fn len(&self) -> usize {
         let mut count = 0;
-        let mut at = inner.list.first;
+        let mut at = self.first;
         while !at.is_null() {
             count += 1;
             // SAFETY: a linked node's frame is there, and the lock is held.
             at = unsafe { (*at).next.get() };
-            if ptr::eq(at, inner.list.first) {
+            if ptr::eq(at, self.first) {
                 break;
             }
         }

@@ -7,7 +7,9 @@
 
 mod support;
 
+mod barriers;
 mod batons;
+mod condvars;
 mod deadlocks;
 mod descriptors;
 mod endings;
@@ -19,6 +21,7 @@ mod killing;
 mod listeners;
 mod memory;
 mod mirror;
+mod mutexes;
 mod order;
 mod panics;
 mod pool;
@@ -26,6 +29,7 @@ mod random;
 mod readiness;
 mod reference;
 mod running;
+mod rwlocks;
 mod scopes;
 mod shields;
 mod signals;
@@ -35,4 +39,5 @@ mod tcp;
 mod threads;
 mod timeouts;
 mod unwinding;
+mod worlds;
 mod writing;

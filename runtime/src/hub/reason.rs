@@ -31,16 +31,28 @@ pub(crate) enum Reason {
 /// What somebody in a wait queue waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The coroutines of a scope.
-    Scope,
-    /// The end of a coroutine that was killed.
-    Kill,
+    /// The others at a barrier.
+    Barrier,
     /// A job in the thread pool.
     Blocking,
+    /// A notification.
+    Condvar,
+    /// The end of a coroutine that was killed.
+    Kill,
+    /// A lock that one may hold.
+    Lock,
     /// A name to be looked up.
     Lookup,
+    /// The initialisation that somebody else has begun, or will.
+    Once,
+    /// A lock, together with others that read.
+    ReadLock,
+    /// The coroutines of a scope.
+    Scope,
     /// Work: a thread of the pool.
     Work,
+    /// A lock, alone.
+    WriteLock,
 }
 
 impl Reason {
@@ -63,11 +75,17 @@ impl Reason {
             Reason::Join(_) => "join",
             Reason::Park => "unpark",
             Reason::Ends => "end of all",
-            Reason::Queue(What::Scope, _) => "end of scope",
-            Reason::Queue(What::Kill, _) => "end of the killed",
+            Reason::Queue(What::Barrier, _) => "barrier",
             Reason::Queue(What::Blocking, _) => "blocking job",
+            Reason::Queue(What::Condvar, _) => "notification",
+            Reason::Queue(What::Kill, _) => "end of the killed",
+            Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",
+            Reason::Queue(What::Once, _) => "initialisation",
+            Reason::Queue(What::ReadLock, _) => "read lock",
+            Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Work, _) => "work",
+            Reason::Queue(What::WriteLock, _) => "write lock",
             Reason::Signal => "signal",
             Reason::Start => "first run",
         }

@@ -14,6 +14,7 @@ use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
+use crate::sys::atomic::fence;
 use crate::sys::clock::Deadline;
 use crate::sys::futex;
 use crate::sys::records::Record;
@@ -52,6 +53,9 @@ impl WakeRef {
 /// The queue itself may be gone, so it is found through those who wait in it.
 #[cold]
 pub(crate) fn retry(queue: Option<usize>) {
+    RETRIES.fetch_add(2, Ordering::Relaxed);
+    // Pairs with `retries`: who sees the old number is found below.
+    fence(Ordering::SeqCst);
     shared::for_each(|hub| {
         hub.post(hub.first_ticket(), Message::Retry(queue));
     });
@@ -61,6 +65,23 @@ pub(crate) fn retry(queue: Option<usize>) {
             parker.unpark(parker.number());
         }
     }
+}
+
+/// How often [`retry`] was called: an odd number, which goes round.
+///
+/// A wake that was given when this was the same has not been lost, as far as is known. Who
+/// relies on that, and has announced its wait before it asked, is woken if it turns out to
+/// be.
+pub(crate) fn retries() -> u32 {
+    fence(Ordering::SeqCst);
+    RETRIES.load(Ordering::Relaxed)
+}
+
+/// The same for who is about to give a wake. It may be out of date, and no harm is done: then
+/// the wake counts as lost.
+#[inline]
+pub(crate) fn retries_seen() -> u32 {
+    RETRIES.load(Ordering::Relaxed)
 }
 
 /// Where the running code waits: as a task of its thread's hub, or by stopping the thread.
@@ -130,6 +151,7 @@ pub(crate) struct Seat {
 }
 
 static PARKERS: Records<Parker> = Records::new();
+static RETRIES: AtomicU32 = AtomicU32::new(1);
 
 impl Seat {
     /// Gives the parker of this thread, which keeps it to its end.

@@ -62,12 +62,12 @@ fn drain(list: &mut List) -> Vec<u32> {
 
 /// Links some nodes, unlinks others, and checks who is left, and in which order.
 fn check(linked: &[(usize, bool)], unlinked: &[usize], expected: &[u32]) {
-    let nodes: [Node; 5] = std::array::from_fn(|_| Node::new());
+    let nodes: [Node; 5] = std::array::from_fn(|_| Node::new(0));
     let nodes = pin!(nodes);
     let nodes = nodes.as_ref();
     // SAFETY: an element of a pinned array is not moved either.
     let node = |index: usize| unsafe { nodes.map_unchecked(|nodes| &nodes[index]) };
-    let mut list = List { first: ptr::null() };
+    let mut list = List::new();
     for &(index, at_front) in linked {
         list.link(node(index), name(index as u32), at_front);
     }
@@ -214,7 +214,7 @@ fn one_permit_is_held_by_one_thread_at_a_time() {
 #[test]
 fn one_that_is_woken_for_nothing_keeps_its_place() {
     let queue = WaitQueue::new(0);
-    let (first, second) = (pin!(Node::new()), pin!(Node::new()));
+    let (first, second) = (pin!(Node::new(0)), pin!(Node::new(0)));
     let place = Place::current();
     queue.lock().list.link(first.as_ref(), place.wake_ref(), false);
     queue.lock().list.link(second.as_ref(), place.wake_ref(), false);
