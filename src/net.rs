@@ -1,7 +1,8 @@
 //! The mirror of [`std::net`]: sockets that let other coroutines run where std's would stop
 //! the thread.
 //!
-//! In this release it has TCP. The addresses and errors are std's own types.
+//! TCP and UDP; Unix sockets are in [`os::unix::net`](crate::os::unix::net), as in std. The
+//! addresses and errors are std's own types.
 
 pub use corovent_net::AddrParseError;
 pub use corovent_net::Incoming;
@@ -15,3 +16,4 @@ pub use corovent_net::SocketAddrV6;
 pub use corovent_net::TcpListener;
 pub use corovent_net::TcpStream;
 pub use corovent_net::ToSocketAddrs;
+pub use corovent_net::UdpSocket;

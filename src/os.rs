@@ -1,9 +1,40 @@
 //! What belongs to one operating system, as in [`std::os`].
 
+// Descriptors are std's own: nothing of them waits.
+pub use std::os::fd;
+
 /// What belongs to Linux.
 pub mod linux {
     /// The mirror of [`std::os::linux::net`].
+    ///
+    /// Of [`UnixSocketExt`] the name is std's, where it is not stable.
     pub mod net {
-        pub use corovent_net::TcpStreamExt;
+        pub use corovent_net::os::linux::net::SocketAddrExt;
+        pub use corovent_net::os::linux::net::TcpStreamExt;
+        pub use corovent_net::os::linux::net::UnixSocketExt;
+    }
+}
+
+/// What belongs to Unix.
+pub mod unix {
+    pub use std::os::unix::io;
+
+    /// The mirror of [`std::os::unix::net`]: sockets between processes of one machine.
+    ///
+    /// Descriptors and credentials are sent along with bytes by [`SocketAncillary`], whose
+    /// name and shape are std's, where it is not stable.
+    pub mod net {
+        pub use corovent_net::os::unix::net::AncillaryData;
+        pub use corovent_net::os::unix::net::AncillaryError;
+        pub use corovent_net::os::unix::net::Incoming;
+        pub use corovent_net::os::unix::net::Messages;
+        pub use corovent_net::os::unix::net::ScmCredentials;
+        pub use corovent_net::os::unix::net::ScmRights;
+        pub use corovent_net::os::unix::net::SocketAddr;
+        pub use corovent_net::os::unix::net::SocketAncillary;
+        pub use corovent_net::os::unix::net::SocketCred;
+        pub use corovent_net::os::unix::net::UnixDatagram;
+        pub use corovent_net::os::unix::net::UnixListener;
+        pub use corovent_net::os::unix::net::UnixStream;
     }
 }

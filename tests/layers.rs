@@ -61,7 +61,11 @@ const HOUSES: [House; 3] = [
         name: "corovent_net",
         directory: "net/src/",
         below: &["corovent_runtime"],
-        layers: &[&["options", "resolve", "sys"], &["addr"], &["tcp/*"]],
+        layers: &[
+            &["resolve", "sys/*"],
+            &["acceptor", "addr", "socket/*"],
+            &["tcp/*", "udp", "unix/*"],
+        ],
     },
     House {
         name: "corovent",

@@ -1,34 +1,17 @@
 //! Listening for connections: the mirror of [`std::net::TcpListener`].
 //!
-//! accept(2) has no flag against blocking, so a listener is the one kind of socket whose
-//! open file gets O_NONBLOCK; it loses it when it is converted back. The flag belongs to all
-//! duplicates of the file, and any holder of one may take it away. So it is looked at before
-//! each call, while this crate changes none; where it is gone a thread of the pool accepts, and
-//! is stopped if the connection goes to somebody else after all. Other code that takes it away
-//! between the look and the call cannot be seen.
-
-// `FromRawFd` is an unsafe trait method.
-#![allow(unsafe_code)]
+//! How connections are accepted is in `acceptor.rs`.
 
 use std::io;
 use std::iter::FusedIterator;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::RawFd;
 
-use corovent_runtime::fd::Direction;
-use corovent_runtime::fd::Done;
-use corovent_runtime::fd::Limit;
-use corovent_runtime::fd::Source;
-use corovent_runtime::shield;
-use corovent_runtime::threadpool;
-
+use crate::acceptor::Acceptor;
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
+use crate::socket::convert_descriptors;
 use crate::sys;
-use crate::tcp::convert_descriptors;
+use crate::sys::listener;
 use crate::tcp::stream::TcpStream;
 
 /// A socket that listens for TCP connections: the mirror of [`std::net::TcpListener`].
@@ -53,7 +36,7 @@ use crate::tcp::stream::TcpStream;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpListener {
-    source: Source<std::net::TcpListener>,
+    acceptor: Acceptor<std::net::TcpListener>,
     /// Whether its connections are the kernel's TCP: what a foreign listener gives nobody
     /// knows.
     made_here: bool,
@@ -83,8 +66,8 @@ impl TcpListener {
     ///
     /// A lookup is abandoned.
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let io = each_addr(addr, sys::listen)?;
-        Ok(TcpListener { source: Source::new(io), made_here: true })
+        let io = each_addr(addr, listener::listen)?;
+        Ok(TcpListener { acceptor: Acceptor::made_here(io), made_here: true })
     }
 
     /// Gives the address that the listener is bound to.
@@ -97,7 +80,7 @@ impl TcpListener {
     ///
     /// As getsockname(2) gives them.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.io().local_addr()
+        self.acceptor.io().local_addr()
     }
 
     /// Makes another handle of the same listener, with a descriptor of its own.
@@ -110,8 +93,7 @@ impl TcpListener {
     ///
     /// As fcntl(2) gives them, when no descriptor is left.
     pub fn try_clone(&self) -> io::Result<TcpListener> {
-        let io = self.source.io().try_clone()?;
-        Ok(TcpListener { source: Source::new(io), made_here: self.made_here })
+        Ok(TcpListener { acceptor: self.acceptor.try_clone()?, made_here: self.made_here })
     }
 
     /// Accepts one connection.
@@ -133,17 +115,9 @@ impl TcpListener {
     /// file block, a kill or a timeout that finds the coroutine while a connection is taken
     /// comes after it.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let limit = || match sys::is_marked_nonblocking(self.as_fd()) {
-            true => Limit::NonBlocking,
-            false => Limit::None,
-        };
-        let (io, addr) = self.source.call(Direction::Read, limit, |fd| {
-            let accepted = match sys::accept_at_once(fd)? {
-                Some(accepted) => accepted,
-                None => accept_elsewhere(fd)?,
-            };
-            Ok(Done::more(accepted))
-        })?;
+        let (io, addr) = self.acceptor.accept()?;
+        let addr = sys::ip_addr(&addr)?;
+        let io = io.into();
         let stream =
             if self.made_here { TcpStream::made_here(io) } else { TcpStream::of_unknown_kind(io) };
         Ok((stream, addr))
@@ -168,7 +142,7 @@ impl TcpListener {
     ///
     /// As setsockopt(2) gives them.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.source.io().set_ttl(ttl)
+        self.acceptor.io().set_ttl(ttl)
     }
 
     /// Gives the time-to-live of the packets sent.
@@ -181,7 +155,7 @@ impl TcpListener {
     ///
     /// As getsockopt(2) gives them.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
+        self.acceptor.io().ttl()
     }
 
     /// Sets whether an IPv6 listener takes IPv4 connections; too late on a bound one.
@@ -196,7 +170,7 @@ impl TcpListener {
     #[deprecated(note = "this option can only be set before the socket is bound")]
     #[allow(deprecated)]
     pub fn set_only_v6(&self, only_v6: bool) -> io::Result<()> {
-        self.source.io().set_only_v6(only_v6)
+        self.acceptor.io().set_only_v6(only_v6)
     }
 
     /// Gives whether an IPv6 listener refuses IPv4 connections.
@@ -211,7 +185,7 @@ impl TcpListener {
     #[deprecated(note = "this option can only be set before the socket is bound")]
     #[allow(deprecated)]
     pub fn only_v6(&self) -> io::Result<bool> {
-        self.source.io().only_v6()
+        self.acceptor.io().only_v6()
     }
 
     /// Takes the pending error of the socket.
@@ -224,7 +198,7 @@ impl TcpListener {
     ///
     /// As getsockopt(2) gives them.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.source.io().take_error()
+        self.acceptor.io().take_error()
     }
 
     /// Sets whether [`accept`](TcpListener::accept) fails with `WouldBlock` instead of
@@ -238,7 +212,7 @@ impl TcpListener {
     ///
     /// As fcntl(2) gives them.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        sys::mark_listener(self.as_fd(), nonblocking)
+        self.acceptor.set_nonblocking(nonblocking)
     }
 }
 
@@ -258,9 +232,7 @@ impl From<std::net::TcpListener> for TcpListener {
     /// `WouldBlock` where it would have waited. A duplicate that was converted as well waits
     /// as it should.
     fn from(io: std::net::TcpListener) -> TcpListener {
-        // If it cannot be changed, it is no listener, and accept(2) will say so.
-        let _ = sys::take_listener(io.as_fd());
-        TcpListener { source: Source::from_foreign(io), made_here: false }
+        TcpListener { acceptor: Acceptor::from_elsewhere(io), made_here: false }
     }
 }
 
@@ -269,29 +241,8 @@ impl From<TcpListener> for std::net::TcpListener {
     /// it not to. Clones that stay green still wait without stopping the thread, but each
     /// accepts with the help of a thread of the pool.
     fn from(listener: TcpListener) -> std::net::TcpListener {
-        let io = listener.source.into_io();
-        // What cannot be changed was not changed before.
-        let _ = sys::release_listener(io.as_fd());
-        io
+        listener.acceptor.into_io()
     }
 }
 
-impl FromRawFd for TcpListener {
-    unsafe fn from_raw_fd(fd: RawFd) -> TcpListener {
-        // SAFETY: the caller vouches that it owns the descriptor.
-        unsafe { std::net::TcpListener::from_raw_fd(fd) }.into()
-    }
-}
-
-convert_descriptors!(TcpListener, std::net::TcpListener);
-
-/// Accepts from a listener whose open file blocks: on another thread, since the connection
-/// may be gone to another holder before the call. Once it is taken it must not be lost.
-#[cold]
-fn accept_elsewhere(listener: BorrowedFd<'_>) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-    if !sys::is_readable(listener)? {
-        return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-    }
-    let listener = listener.try_clone_to_owned()?;
-    shield(|| threadpool::call(move || sys::accept(listener.as_fd())))
-}
+convert_descriptors!(TcpListener, std::net::TcpListener, acceptor);

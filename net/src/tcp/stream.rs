@@ -1,30 +1,26 @@
 //! Connections: the mirror of [`std::net::TcpStream`].
 //!
-//! The open file keeps the kernel's blocking mode: every call carries MSG_DONTWAIT. Only
-//! while a connection is made does it have O_NONBLOCK.
-
-// `FromRawFd` is an unsafe trait method.
-#![allow(unsafe_code)]
+//! Only while a connection is made has the open file O_NONBLOCK.
 
 use std::io;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 use std::os::linux::net::TcpStreamExt as StdTcpStreamExt;
 use std::time::Duration;
 
 use corovent_runtime::fd::Direction;
-use corovent_runtime::fd::Done;
 use corovent_runtime::fd::Limit;
-use corovent_runtime::fd::Source;
 
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
-use crate::options::Options;
+use crate::socket::Socket;
+use crate::socket::convert_socket;
+use crate::socket::socket_options;
+use crate::socket::stream_traits;
+use crate::socket::zero_timeout;
 use crate::sys;
-use crate::tcp::convert_descriptors;
 
 /// A TCP connection: the mirror of [`std::net::TcpStream`].
 ///
@@ -64,12 +60,12 @@ use crate::tcp::convert_descriptors;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream {
-    pub(super) source: Source<std::net::TcpStream>,
-    pub(super) options: Options,
-    /// Whether a short count proves that the socket is empty, or full: the kernel's TCP
-    /// does so, but what a foreign descriptor is nobody knows.
-    pub(super) short_is_all: bool,
+    socket: Socket<std::net::TcpStream>,
 }
+
+socket_options!(TcpStream);
+stream_traits!(TcpStream);
+convert_socket!(TcpStream, std::net::TcpStream);
 
 impl TcpStream {
     /// Connects to the first of the addresses that answers.
@@ -131,23 +127,20 @@ impl TcpStream {
         limit: Limit,
     ) -> io::Result<TcpStream> {
         let stream = TcpStream::made_here(io);
-        stream.source.call(
-            Direction::Write,
-            || limit,
-            |fd| sys::connect(fd, addr).map(Done::more),
-        )?;
-        stream.source.io().set_nonblocking(false)?;
+        let connect = |fd: BorrowedFd<'_>| sys::connect(fd, addr);
+        stream.socket.call_within(Direction::Write, || limit, connect)?;
+        stream.socket.io().set_nonblocking(false)?;
         Ok(stream)
     }
 
-    /// Takes over a socket that nobody else has seen.
+    /// Takes over a connection of the kernel's TCP that nobody else has seen.
     pub(crate) fn made_here(io: std::net::TcpStream) -> TcpStream {
-        TcpStream { source: Source::new(io), options: Options::default(), short_is_all: true }
+        TcpStream { socket: Socket::of_tcp(io) }
     }
 
     /// Takes over a socket of which nobody knows what it is.
     pub(crate) fn of_unknown_kind(io: std::net::TcpStream) -> TcpStream {
-        TcpStream { short_is_all: false, ..TcpStream::made_here(io) }
+        TcpStream { socket: Socket::made_here(io) }
     }
 
     /// Gives the address of the other end.
@@ -160,7 +153,7 @@ impl TcpStream {
     ///
     /// `NotConnected` if the other end has gone; else as getpeername(2) gives them.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.source.io().peer_addr()
+        self.socket.io().peer_addr()
     }
 
     /// Gives the address of this end.
@@ -173,7 +166,7 @@ impl TcpStream {
     ///
     /// As getsockname(2) gives them.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.io().local_addr()
+        self.socket.io().local_addr()
     }
 
     /// Ends one or both directions. Coroutines that wait for them find the end, or an error.
@@ -186,82 +179,7 @@ impl TcpStream {
     ///
     /// `NotConnected` if the connection is over.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.source.io().shutdown(how)
-    }
-
-    /// Makes another handle of the same connection, with a descriptor of its own.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As fcntl(2) gives them, when no descriptor is left.
-    pub fn try_clone(&self) -> io::Result<TcpStream> {
-        let source = Source::new(self.source.io().try_clone()?);
-        let options = self.options.share();
-        Ok(TcpStream { source, options, short_is_all: self.short_is_all })
-    }
-
-    /// Sets how long a read may wait; `None` is for ever. Clones share it.
-    ///
-    /// A read whose time is up fails with `WouldBlock`, as in std on Unix.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the timeout is zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.source.io().set_read_timeout(timeout)?;
-        self.options.set_timeout(Direction::Read, timeout);
-        Ok(())
-    }
-
-    /// Sets how long a write may wait; `None` is for ever. Clones share it.
-    ///
-    /// A write whose time is up fails with `WouldBlock`, as in std on Unix.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the timeout is zero.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.source.io().set_write_timeout(timeout)?;
-        self.options.set_timeout(Direction::Write, timeout);
-        Ok(())
-    }
-
-    /// Gives how long a read may wait, in the kernel's microseconds.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As getsockopt(2) gives them.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        self.source.io().read_timeout()
-    }
-
-    /// Gives how long a write may wait, in the kernel's microseconds.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As getsockopt(2) gives them.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        self.source.io().write_timeout()
+        self.socket.io().shutdown(how)
     }
 
     /// Reads without taking: the next read gives the same bytes.
@@ -278,8 +196,7 @@ impl TcpStream {
     ///
     /// Nothing is taken.
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let limit = || self.options.limit(Direction::Read);
-        self.source.call(Direction::Read, limit, |fd| sys::peek(fd, buf).map(Done::more))
+        self.socket.call(Direction::Read, |fd| sys::peek(fd, buf))
     }
 
     /// Sets whether small writes are sent at once (TCP_NODELAY).
@@ -292,7 +209,7 @@ impl TcpStream {
     ///
     /// As setsockopt(2) gives them.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.source.io().set_nodelay(nodelay)
+        self.socket.io().set_nodelay(nodelay)
     }
 
     /// Gives whether small writes are sent at once.
@@ -305,7 +222,7 @@ impl TcpStream {
     ///
     /// As getsockopt(2) gives them.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.source.io().nodelay()
+        self.socket.io().nodelay()
     }
 
     /// Sets the time-to-live of the packets sent.
@@ -318,7 +235,7 @@ impl TcpStream {
     ///
     /// As setsockopt(2) gives them.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.source.io().set_ttl(ttl)
+        self.socket.io().set_ttl(ttl)
     }
 
     /// Gives the time-to-live of the packets sent.
@@ -331,82 +248,7 @@ impl TcpStream {
     ///
     /// As getsockopt(2) gives them.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
-    }
-
-    /// Takes the pending error of the socket.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As getsockopt(2) gives them.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.source.io().take_error()
-    }
-
-    /// Sets whether reading and writing fail with `WouldBlock` instead of waiting. Clones
-    /// share it.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As ioctl(2) gives them.
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.source.io().set_nonblocking(nonblocking)?;
-        self.options.set_nonblocking(nonblocking);
-        Ok(())
-    }
-
-    /// Waits until there is something to read, without a buffer to read it into.
-    ///
-    /// A server with many idle connections takes a buffer only after this has returned. It
-    /// may return for nothing; the read that follows then waits.
-    ///
-    /// # Suspends
-    ///
-    /// Until the connection is readable, has ended or failed.
-    ///
-    /// # Errors
-    ///
-    /// - `WouldBlock` when the read timeout is over, or after `set_nonblocking`.
-    /// - `Other` if it would have to wait while the coroutine unwinds.
-    ///
-    /// # Cancellation
-    ///
-    /// Nothing is taken.
-    pub fn wait_readable(&self) -> io::Result<()> {
-        self.source.ready(Direction::Read, || self.options.limit(Direction::Read))
-    }
-
-    /// Waits until there is room to write.
-    ///
-    /// # Suspends
-    ///
-    /// Until the connection is writable, or has failed.
-    ///
-    /// # Errors
-    ///
-    /// - `WouldBlock` when the write timeout is over, or after `set_nonblocking`.
-    /// - `Other` if it would have to wait while the coroutine unwinds.
-    ///
-    /// # Cancellation
-    ///
-    /// Nothing is written.
-    pub fn wait_writable(&self) -> io::Result<()> {
-        self.source.ready(Direction::Write, || self.options.limit(Direction::Write))
-    }
-
-    /// What a read of `count` bytes into room for `wanted` has left behind.
-    #[inline]
-    pub(super) fn read_of(&self, count: usize, wanted: usize) -> Done<usize> {
-        let drained = self.short_is_all && 0 < count && count < wanted;
-        Done { value: count, drained, finished: true }
+        self.socket.io().ttl()
     }
 }
 
@@ -437,50 +279,10 @@ pub trait TcpStreamExt {
 
 impl TcpStreamExt for TcpStream {
     fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        self.source.io().set_quickack(quickack)
+        self.socket.io().set_quickack(quickack)
     }
 
     fn quickack(&self) -> io::Result<bool> {
-        self.source.io().quickack()
+        self.socket.io().quickack()
     }
-}
-
-impl From<std::net::TcpStream> for TcpStream {
-    /// Takes a connection of std's over, with its timeouts and its non-blocking mode. The
-    /// open file is not changed, so duplicates of it go on as before.
-    fn from(io: std::net::TcpStream) -> TcpStream {
-        let options = Options::default();
-        // What cannot be asked is not a socket, and the first call will say so.
-        if let Ok(Some(timeout)) = io.read_timeout() {
-            options.set_timeout(Direction::Read, Some(timeout));
-        }
-        if let Ok(Some(timeout)) = io.write_timeout() {
-            options.set_timeout(Direction::Write, Some(timeout));
-        }
-        if let Ok(true) = sys::is_nonblocking(io.as_fd()) {
-            options.set_nonblocking(true);
-        }
-        TcpStream { source: Source::from_foreign(io), options, short_is_all: false }
-    }
-}
-
-impl From<TcpStream> for std::net::TcpStream {
-    /// Gives the connection away as std's, with its timeouts and its non-blocking mode.
-    fn from(stream: TcpStream) -> std::net::TcpStream {
-        stream.source.into_io()
-    }
-}
-
-impl FromRawFd for TcpStream {
-    unsafe fn from_raw_fd(fd: RawFd) -> TcpStream {
-        // SAFETY: the caller vouches that it owns the descriptor.
-        unsafe { std::net::TcpStream::from_raw_fd(fd) }.into()
-    }
-}
-
-convert_descriptors!(TcpStream, std::net::TcpStream);
-
-/// std's error for a timeout of zero.
-fn zero_timeout() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout")
 }

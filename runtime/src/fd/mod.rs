@@ -21,16 +21,20 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
+use std::thread;
 use std::time::Duration;
 
+use crate::error;
 use crate::fd::owner::Owner;
 use crate::fd::owner::Stop;
 use crate::fd::owner::bits_of;
 use crate::fd::owner::reason_of;
 use crate::fd::owner::would_block;
 use crate::hub;
+use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::readiness::Ready;
+use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll;
 
@@ -84,6 +88,21 @@ impl Limit {
     /// The limit of an optional timeout.
     pub fn from_timeout(timeout: Option<Duration>) -> Limit {
         timeout.map_or(Limit::None, Limit::Timeout)
+    }
+
+    /// Gives the end of a wait that begins now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there may be none.
+    #[inline]
+    pub fn deadline(self) -> io::Result<Deadline> {
+        match self {
+            Limit::None => Ok(Deadline::NEVER),
+            Limit::NonBlocking => Err(would_block()),
+            Limit::Timeout(timeout) => Ok(Deadline::after(timeout)),
+            Limit::Until(deadline) => Ok(deadline),
+        }
     }
 }
 
@@ -258,6 +277,37 @@ impl<T: AsFd> Source<T> {
         Ok(())
     }
 
+    /// Waits for a time, before a call is made again for which no readiness is ever told.
+    ///
+    /// # Suspends
+    ///
+    /// Until the time is over. On a thread that cannot have a hub the thread is stopped.
+    ///
+    /// # Errors
+    ///
+    /// - `Other` if it would have to wait while the coroutine unwinds.
+    /// - `TimedOut` in a build that cannot unwind, if a surrounding
+    ///   [`timeout`](crate::time::timeout) is over.
+    ///
+    /// # Cancellation
+    ///
+    /// A kill or a timeout ends it.
+    pub fn pause(&self, direction: Direction, duration: Duration) -> io::Result<()> {
+        let Ok(hub) = hub::get() else {
+            thread::sleep(duration);
+            return Ok(());
+        };
+        let deadline = Deadline::after(duration);
+        loop {
+            match hub.block(deadline, reason_of(self.fd, direction), Mode::Io) {
+                Outcome::Woken => {}
+                Outcome::TimedOut => return Ok(()),
+                Outcome::Interrupted if hub.is_unwinding() => return Err(error::unwinding()),
+                Outcome::Interrupted => return Err(Stop::Interrupted.into_error()),
+            }
+        }
+    }
+
     /// Waits for a change, for as long as the call may still wait.
     #[inline]
     fn wait(
@@ -337,12 +387,7 @@ impl Waits {
     fn deadline(self, limit: impl Fn() -> Limit) -> io::Result<Deadline> {
         match self {
             Waits::Until(deadline) => Ok(deadline),
-            Waits::None => match limit() {
-                Limit::None => Ok(Deadline::NEVER),
-                Limit::NonBlocking => Err(would_block()),
-                Limit::Timeout(timeout) => Ok(Deadline::after(timeout)),
-                Limit::Until(deadline) => Ok(deadline),
-            },
+            Waits::None => limit().deadline(),
         }
     }
 }

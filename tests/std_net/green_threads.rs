@@ -5,11 +5,19 @@ pub(crate) use std::thread::yield_now;
 
 pub(crate) use corovent::net::TcpListener;
 pub(crate) use corovent::net::TcpStream;
+pub(crate) use corovent::net::UdpSocket;
+pub(crate) use corovent::os::unix::net::UnixDatagram;
+pub(crate) use corovent::os::unix::net::UnixListener;
+pub(crate) use corovent::os::unix::net::UnixStream;
 
 pub(crate) use crate::support::run;
 
-#[path = "cases.rs"]
-mod cases;
+#[path = "tcp.rs"]
+mod tcp;
+#[path = "udp.rs"]
+mod udp;
+#[path = "unix.rs"]
+mod unix;
 
 /// Runs a closure on a thread of its own, which must leave nothing behind.
 pub(crate) fn spawn<T: Send + 'static>(

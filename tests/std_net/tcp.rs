@@ -1,4 +1,4 @@
-//! The cases. What `spawn`, `channel` and the sockets are the module above says.
+//! The cases of TCP. What `spawn`, `channel` and the sockets are the module above says.
 
 use std::fmt::Debug;
 use std::io::ErrorKind;

@@ -9,13 +9,21 @@ use corovent::thread::park;
 
 pub(crate) use corovent::net::TcpListener;
 pub(crate) use corovent::net::TcpStream;
+pub(crate) use corovent::net::UdpSocket;
+pub(crate) use corovent::os::unix::net::UnixDatagram;
+pub(crate) use corovent::os::unix::net::UnixListener;
+pub(crate) use corovent::os::unix::net::UnixStream;
 pub(crate) use corovent::spawn;
 pub(crate) use corovent::yield_now;
 
 pub(crate) use crate::support::run;
 
-#[path = "cases.rs"]
-mod cases;
+#[path = "tcp.rs"]
+mod tcp;
+#[path = "udp.rs"]
+mod udp;
+#[path = "unix.rs"]
+mod unix;
 
 /// As much of a channel as the cases need.
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
