@@ -356,7 +356,8 @@ impl Observer for Family {
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("running", &self.family.running.load(Ordering::Relaxed))
+            .field("num_running_threads", &self.family.running.load(Ordering::Relaxed))
+            .field("a_thread_panicked", &self.family.panic_unseen.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }

@@ -73,6 +73,18 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
         // SAFETY: as above.
         unsafe { packet.result.get().write(MaybeUninit::new(result)) };
     }
+    end_locals(packet.head.observer);
+}
+
+/// Destroys the locals of the coroutine, on its own stack. A panic of a destructor is one
+/// that nobody can join.
+#[inline]
+fn end_locals(observer: Option<NonNull<dyn Observer>>) {
+    if hub::with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
+        && let Some(hub) = hub::running_hub()
+    {
+        hub.end_locals(|payload| drop_unwanted(Err::<(), _>(payload), observer));
+    }
 }
 
 fn drop_killed<F, T>(closure: F) -> thread::Result<T> {
@@ -127,7 +139,7 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
     if state & DROPPED != 0 {
         head.state.store(state | bits, Ordering::Relaxed);
         // SAFETY: the handle is gone, and has left the result to the task's side.
-        unsafe { drop_and_free(packet) };
+        unsafe { drop_and_free(packet, bits) };
     } else if state & JOINING_HOME != 0 {
         // The joiner has used the handle up, so nobody watches any more.
         let joiner = head.home_joiner.load(Ordering::Relaxed);
@@ -164,7 +176,7 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     let before = before.expect("the update always has a value");
     if before & DROPPED != 0 {
         // SAFETY: the handle went meanwhile, and has left the result to the task's side.
-        return unsafe { drop_and_free(packet) };
+        return unsafe { drop_and_free(packet, bits) };
     }
     if before & (JOINING | WATCHED) == 0 {
         return;
@@ -192,13 +204,17 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
 /// # Safety
 ///
 /// `DONE` must be set, and the packet be the task's alone.
-unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
+unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: as the caller vouches.
     let result = unsafe { read_result(packet) };
     // SAFETY: as above.
     let head = unsafe { &(*packet.as_ptr()).head };
     // The destructor may wait, and others then look at the task and so at the packet.
     drop_unwanted(result, head.observer);
+    if bits & ABANDONED == 0 {
+        // It may have made locals, or its handle was dropped while they were destroyed.
+        end_locals(head.observer);
+    }
     let free = head.free;
     // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
     unsafe { free(packet.cast()) };
