@@ -30,6 +30,7 @@
 use std::cell::Cell;
 use std::cell::OnceCell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::mem::offset_of;
 use std::ptr;
 use std::ptr::NonNull;
@@ -70,8 +71,8 @@ struct Record {
     /// By which the coroutine's own code gets out; set when it first runs.
     yielder: Cell<*const Yielder<(), ()>>,
     occupant: Occupant,
-    /// The values of its coroutine-locals; empty if it has none.
-    locals: OnceCell<Box<Storage>>,
+    /// The values of its coroutine-locals; empty if it has none. Freed at the end.
+    locals: ManuallyDrop<OnceCell<Box<Storage>>>,
 }
 
 /// The part of a stack below the record, as corosensei sees it.
@@ -119,7 +120,7 @@ impl Coroutine {
         });
         let occupant = Occupant { stack, id, name };
         let yielder = Cell::new(ptr::null());
-        let new = Record { switch, yielder, occupant, locals: OnceCell::new() };
+        let new = Record { switch, yielder, occupant, locals: ManuallyDrop::new(OnceCell::new()) };
         // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
         // lies there: the switch put its own data below its base.
         unsafe { record.write(new) };
@@ -145,7 +146,9 @@ impl Coroutine {
             CoroutineResult::Return(()) => {
                 // SAFETY: the coroutine has ended just now, and nobody uses it again.
                 let locals = unsafe { &mut (*record).locals };
-                drop(locals.take());
+                if locals.get().is_some() {
+                    drop(locals.take());
+                }
                 // SAFETY: as above.
                 let record = unsafe { record.read() };
                 record.switch.into_stack();

@@ -248,6 +248,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     /// LIMIT.set(3);
     /// assert_eq!(LIMIT.get(), 3);
     /// ```
+    #[inline]
     pub fn set(&'static self, value: T) {
         let site = (self.site)();
         match place(site) {
@@ -263,6 +264,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     /// # Panics
     ///
     /// If the value is being destroyed, or is destroyed already.
+    #[inline]
     pub fn get(&'static self) -> T
     where
         T: Copy,
@@ -275,6 +277,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     /// # Panics
     ///
     /// If the value is being destroyed, or is destroyed already.
+    #[inline]
     pub fn take(&'static self) -> T
     where
         T: Default,
@@ -287,6 +290,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     /// # Panics
     ///
     /// If the value is being destroyed, or is destroyed already.
+    #[inline]
     pub fn replace(&'static self, value: T) -> T {
         self.with(|cell| cell.replace(value))
     }
@@ -303,6 +307,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     /// # Panics
     ///
     /// If the value is borrowed mutably, is being destroyed, or is destroyed already.
+    #[inline]
     pub fn with_borrow<F, R>(&'static self, f: F) -> R
     where
         F: FnOnce(&T) -> R,
@@ -320,6 +325,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     /// # Panics
     ///
     /// If the value is borrowed, is being destroyed, or is destroyed already.
+    #[inline]
     pub fn with_borrow_mut<F, R>(&'static self, f: F) -> R
     where
         F: FnOnce(&mut T) -> R,
@@ -332,6 +338,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     /// # Panics
     ///
     /// If the value is borrowed, is being destroyed, or is destroyed already.
+    #[inline]
     pub fn set(&'static self, value: T) {
         let site = (self.site)();
         match place(site) {
@@ -347,6 +354,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     /// # Panics
     ///
     /// If the value is borrowed, is being destroyed, or is destroyed already.
+    #[inline]
     pub fn take(&'static self) -> T
     where
         T: Default,
@@ -359,6 +367,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     /// # Panics
     ///
     /// If the value is borrowed, is being destroyed, or is destroyed already.
+    #[inline]
     pub fn replace(&'static self, value: T) -> T {
         self.with(|cell| cell.replace(value))
     }

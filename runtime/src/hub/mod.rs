@@ -176,6 +176,7 @@ pub(crate) fn current() -> Option<&'static Hub> {
 }
 
 /// The hub of this thread, even if the thread is about to end.
+#[inline]
 pub(crate) fn running_hub() -> Option<&'static Hub> {
     // SAFETY: the pointer is null or that of a live hub.
     unsafe { HUB.get().as_ref() }
@@ -187,6 +188,12 @@ pub(crate) fn running_hub() -> Option<&'static Hub> {
 pub(crate) fn with_locals<R>(f: impl FnOnce(Option<&OnceCell<Box<Storage>>>) -> R) -> R {
     // SAFETY: its code runs, and `f` does not lead to its end.
     f(running_hub().and_then(Hub::running).map(|coroutine| unsafe { coroutine.locals() }))
+}
+
+/// Whether the running coroutine has made a local.
+#[inline]
+pub(crate) fn has_locals() -> bool {
+    with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
 /// The hub of this thread, made if it has none.

@@ -16,6 +16,7 @@ use crate::error::Killed;
 use crate::hub;
 use crate::hub::identity::Thread;
 use crate::hub::task::BodyCalls;
+use crate::hub::turn::check_end;
 use crate::packet::ABANDONED;
 use crate::packet::DONE;
 use crate::packet::DROPPED;
@@ -38,6 +39,7 @@ pub(super) struct Calls<F, T>(PhantomData<(F, T)>);
 impl<F: FnOnce() -> T, T> Calls<F, T> {
     pub(super) const TABLE: &'static BodyCalls = &BodyCalls {
         execute: execute::<F, T>,
+        end_locals: end_locals::<T>,
         publish: publish::<T>,
         abandon: abandon::<T>,
         kill_ignored: kill_ignored::<T>,
@@ -73,16 +75,23 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
         // SAFETY: as above.
         unsafe { packet.result.get().write(MaybeUninit::new(result)) };
     }
-    end_locals(packet.head.observer);
 }
 
-/// Destroys the locals of the coroutine, on its own stack. A panic of a destructor is one
-/// that nobody can join.
-#[inline]
-fn end_locals(observer: Option<NonNull<dyn Observer>>) {
-    if hub::with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
-        && let Some(hub) = hub::running_hub()
-    {
+/// See [`BodyCalls::end_locals`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of the task that runs.
+unsafe fn end_locals<T>(data: NonNull<()>) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    destroy_locals(unsafe { (*packet).head.observer });
+}
+
+/// Destroys the locals of the running coroutine. A panic of a destructor is one that nobody
+/// can join.
+fn destroy_locals(observer: Option<NonNull<dyn Observer>>) {
+    if let Some(hub) = hub::running_hub() {
         hub.end_locals(|payload| drop_unwanted(Err::<(), _>(payload), observer));
     }
 }
@@ -212,8 +221,11 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // The destructor may wait, and others then look at the task and so at the packet.
     drop_unwanted(result, head.observer);
     if bits & ABANDONED == 0 {
-        // It may have made locals, or its handle was dropped while they were destroyed.
-        end_locals(head.observer);
+        // The destructor may have made locals.
+        if hub::has_locals() {
+            destroy_locals(head.observer);
+        }
+        check_end(head.slot.load(Ordering::Relaxed));
     }
     let free = head.free;
     // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
