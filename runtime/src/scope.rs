@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
+use std::panic::RefUnwindSafe;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -160,6 +161,9 @@ impl Drop for Unfinished {
 fn ends_children(payload: &(dyn Any + Send)) -> bool {
     is_interrupt(payload) || payload.is::<Deadlock>()
 }
+
+// A panic leaves nothing half-way in there: it is counters, and a list under a lock.
+impl RefUnwindSafe for Scope<'_, '_> {}
 
 impl<'scope> Scope<'scope, '_> {
     /// Starts a coroutine in the scope.

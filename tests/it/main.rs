@@ -33,6 +33,7 @@ mod signals;
 mod sleeping;
 mod stacks;
 mod std_locals;
+mod std_threads;
 mod tcp;
 mod threads;
 mod timeouts;
