@@ -10,6 +10,7 @@
 
 pub mod debug;
 pub mod io;
+pub mod local;
 pub mod net;
 pub mod os;
 pub mod signal;
@@ -28,6 +29,9 @@ pub use corovent_runtime::Remote;
 pub use corovent_runtime::Scope;
 pub use corovent_runtime::ScopedJoinHandle;
 pub use corovent_runtime::catch_unwind;
+pub use corovent_runtime::coroutine_local;
+/// The name by which code that says `std::thread_local!` finds [`coroutine_local!`].
+pub use corovent_runtime::coroutine_local as thread_local;
 pub use corovent_runtime::current;
 pub use corovent_runtime::is_coroutine;
 pub use corovent_runtime::is_interrupt;

@@ -28,7 +28,9 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::cell::OnceCell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::mem::offset_of;
 use std::ptr;
 use std::ptr::NonNull;
@@ -43,6 +45,7 @@ use crate::overflow::Occupant;
 use crate::stack::Stack;
 use crate::stack::StackSpan;
 use crate::stack::Watch;
+use crate::storage::Storage;
 use crate::sys::frames;
 
 /// A coroutine that was started and has not ended. Losing it leaks its stack.
@@ -68,6 +71,8 @@ struct Record {
     /// By which the coroutine's own code gets out; set when it first runs.
     yielder: Cell<*const Yielder<(), ()>>,
     occupant: Occupant,
+    /// The values of its coroutine-locals; empty if it has none. Freed at the end.
+    locals: ManuallyDrop<OnceCell<Box<Storage>>>,
 }
 
 /// The part of a stack below the record, as corosensei sees it.
@@ -114,7 +119,8 @@ impl Coroutine {
             body();
         });
         let occupant = Occupant { stack, id, name };
-        let new = Record { switch, yielder: Cell::new(ptr::null()), occupant };
+        let yielder = Cell::new(ptr::null());
+        let new = Record { switch, yielder, occupant, locals: ManuallyDrop::new(OnceCell::new()) };
         // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
         // lies there: the switch put its own data below its base.
         unsafe { record.write(new) };
@@ -139,6 +145,11 @@ impl Coroutine {
             CoroutineResult::Yield(()) => None,
             CoroutineResult::Return(()) => {
                 // SAFETY: the coroutine has ended just now, and nobody uses it again.
+                let locals = unsafe { &mut (*record).locals };
+                if locals.get().is_some() {
+                    drop(locals.take());
+                }
+                // SAFETY: as above.
                 let record = unsafe { record.read() };
                 record.switch.into_stack();
                 Some(record.occupant.stack)
@@ -212,6 +223,17 @@ impl Coroutine {
         // SAFETY: the caller vouches that it is the field of a record.
         let record = unsafe { occupant.byte_sub(offset_of!(Record, occupant)) };
         Coroutine { record: record.cast(), _frames: PhantomData }
+    }
+
+    /// The values of its coroutine-locals.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine must not end for as long as the reference is used.
+    #[inline]
+    pub(crate) unsafe fn locals<'a>(self) -> &'a OnceCell<Box<Storage>> {
+        // SAFETY: the caller vouches that the record is there.
+        unsafe { &(*self.record.as_ptr()).locals }
     }
 
     /// Takes the name out of the description: it is about to be freed.

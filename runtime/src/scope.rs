@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
+use std::panic::RefUnwindSafe;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -160,6 +161,9 @@ impl Drop for Unfinished {
 fn ends_children(payload: &(dyn Any + Send)) -> bool {
     is_interrupt(payload) || payload.is::<Deadlock>()
 }
+
+// A panic leaves nothing half-way in there: it is counters, and a list under a lock.
+impl RefUnwindSafe for Scope<'_, '_> {}
 
 impl<'scope> Scope<'scope, '_> {
     /// Starts a coroutine in the scope.
@@ -356,7 +360,8 @@ impl Observer for Family {
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("running", &self.family.running.load(Ordering::Relaxed))
+            .field("num_running_threads", &self.family.running.load(Ordering::Relaxed))
+            .field("a_thread_panicked", &self.family.panic_unseen.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::fmt;
 use std::io;
 use std::panic;
 use std::panic::Location;
@@ -35,7 +36,8 @@ use crate::stack::SizeClass;
 /// # Known holes
 ///
 /// Thread-locals take it for granted that the thread runs one stack. In three cases safe code
-/// can reach memory that is gone, and nothing here can see it:
+/// can reach memory that is gone, and nothing here can see it; the locals of
+/// [`coroutine_local!`](crate::coroutine_local) have the first two not:
 ///
 /// - The initialiser of a `thread_local!` waits. Another coroutine then initialises it as
 ///   well, and the later of the two replaces the value that the other already refers to.
@@ -110,7 +112,7 @@ fn no_coroutine(error: &io::Error) -> ! {
 /// assert_eq!(task.join().unwrap().as_deref(), Some("parser"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "must eventually spawn the coroutine"]
 pub struct Builder {
     name: Option<String>,
@@ -162,6 +164,49 @@ impl Builder {
         T: 'static,
     {
         // SAFETY: the closure and its result borrow nothing.
+        unsafe { self.spawn_unchecked(f) }
+    }
+
+    /// Starts a coroutine that may borrow, and leaves it to the caller that nothing borrowed
+    /// goes first. [`scope`](crate::scope::scope) needs no such care.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Builder::spawn).
+    ///
+    /// # Panics
+    ///
+    /// If the name contains a zero byte, as in std.
+    ///
+    /// # Safety
+    ///
+    /// What the closure and its result borrow must live until the coroutine has ended, or for
+    /// ever if it never does. A kill, a timeout or a deadlock can end a `join` before that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use corovent_runtime::Builder;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let count = AtomicU32::new(1);
+    /// let add = || count.fetch_add(1, Ordering::Relaxed);
+    /// // SAFETY: nothing interrupts the join, so `count` lives until the coroutine has ended.
+    /// let task = unsafe { Builder::new().spawn_unchecked(add) }?;
+    /// task.join().unwrap();
+    /// assert_eq!(count.into_inner(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        // SAFETY: as the caller vouches.
         unsafe { self.spawn_observed(None, f) }
     }
 
@@ -191,6 +236,15 @@ impl Builder {
             assert!(!name.contains('\0'), "thread name may not contain interior null bytes");
         }
         self.stack_bytes.map(SizeClass::for_bytes).transpose()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("stack_size", &self.stack_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -254,6 +308,11 @@ pub fn yield_now() {
 }
 
 /// Gives the handle of the running coroutine, or of the thread.
+///
+/// # Suspends
+///
+/// Never.
+#[must_use]
 pub fn current() -> Thread {
     identity::current()
 }

@@ -11,6 +11,8 @@ use crate::sys::clock::Deadline;
 pub use crate::hub::identity::Thread;
 pub use crate::hub::identity::ThreadId;
 pub use crate::join::JoinHandle;
+pub use crate::local::AccessError;
+pub use crate::local::LocalKey;
 pub use crate::task::Builder;
 pub use crate::task::current;
 pub use crate::task::spawn;
@@ -71,6 +73,27 @@ pub fn park_timeout(timeout: Duration) {
     park_until(Deadline::after(timeout));
 }
 
+/// Waits for the token of this coroutine or thread, but not longer than so many
+/// milliseconds: std's old form of [`park_timeout`].
+///
+/// # Suspends
+///
+/// Until the token is there, or the time is up.
+#[deprecated(since = "0.1.0", note = "replaced by `corovent::thread::park_timeout`")]
+pub fn park_timeout_ms(ms: u32) {
+    park_timeout(Duration::from_millis(ms.into()));
+}
+
+/// Waits for so many milliseconds: std's old form of [`sleep`].
+///
+/// # Suspends
+///
+/// Until the time has passed.
+#[deprecated(since = "0.1.0", note = "replaced by `corovent::thread::sleep`")]
+pub fn sleep_ms(ms: u32) {
+    sleep(Duration::from_millis(ms.into()));
+}
+
 fn park_until(deadline: Deadline) {
     if identity::current().park(deadline) == Outcome::Interrupted {
         interrupted();
@@ -101,6 +124,7 @@ fn park_until(deadline: Deadline) {
 /// task.kill();
 /// assert!(task.join().is_err());
 /// ```
+#[must_use]
 pub fn panicking() -> bool {
     match hub::current() {
         Some(hub) => hub.is_unwinding(),

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::env;
 use std::io;
 use std::io::Read;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use corovent::Killed;
+use corovent::coroutine_local;
 use corovent::debug;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
@@ -47,8 +49,10 @@ fn main() {
     if cfg!(panic = "unwind") {
         panic!("this build unwinds: see the top of this file");
     }
-    let checks: [(&str, fn()); 10] = [
+    let checks: [(&str, fn()); 12] = [
+        ("the main thread is called main", the_main_thread_has_a_name),
         ("coroutines run and are joined", coroutines_run),
+        ("coroutine-locals are destroyed", locals_are_destroyed),
         ("a scope waits for its children", a_scope_waits),
         ("a kill before the start drops the captures", a_kill_before_the_start_works),
         ("a kill of one that has started is refused", a_kill_of_a_started_one_is_refused),
@@ -64,6 +68,22 @@ fn main() {
         assert_eq!(debug::counters(), debug::Counters::default(), "{name}: left behind");
         println!("{name}: ok");
     }
+}
+
+fn the_main_thread_has_a_name() {
+    let before = corovent::current();
+    assert_eq!(before.name(), Some("main"));
+    yield_now();
+    assert_eq!(before.id(), corovent::current().id());
+}
+
+fn locals_are_destroyed() {
+    coroutine_local!(static VALUE: RefCell<Option<Rc<()>>> = const { RefCell::new(None) });
+
+    let value = Rc::new(());
+    let held = Rc::clone(&value);
+    spawn(move || VALUE.set(Some(held))).join().unwrap();
+    assert_eq!(Rc::strong_count(&value), 1);
 }
 
 fn coroutines_run() {

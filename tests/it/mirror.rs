@@ -5,7 +5,6 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::iter::FusedIterator;
-use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -26,7 +25,7 @@ macro_rules! implements {
             const ANSWER: bool = false;
         }
 
-        struct Question<T: ?Sized>(#[allow(dead_code)] PhantomData<T>);
+        struct Question<T: ?Sized>(#[allow(dead_code)] std::marker::PhantomData<T>);
 
         impl<T: ?Sized> Otherwise for Question<T> {}
 
@@ -67,6 +66,9 @@ fn the_traits_are_stds() {
     // The question is one that can be answered with no.
     assert_eq!(differences!(std::rc::Rc<u8>, std::sync::Arc<u8>).len(), 2);
 }
+
+pub(crate) use differences;
+pub(crate) use implements;
 
 /// Kind and text of the error that an expression gives with our types and with std's.
 macro_rules! errors {

@@ -1,8 +1,11 @@
 //! Who a coroutine or a thread is: its number, its name and its park token.
 
+use std::cell::Cell;
 use std::cell::OnceCell;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 use std::sync::Arc;
 use std::thread;
 
@@ -39,6 +42,10 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadId(NonZeroU64);
 
+// A panic leaves nothing half-way in there: the lock is not held across anything that panics.
+impl RefUnwindSafe for Thread {}
+impl UnwindSafe for Thread {}
+
 const EMPTY: u32 = 0;
 const PARKED: u32 = 1;
 const NOTIFIED: u32 = 2;
@@ -52,11 +59,13 @@ impl Thread {
     }
 
     /// Gives the number, which differs for each coroutine and each thread.
+    #[must_use]
     pub fn id(&self) -> ThreadId {
         self.inner.id
     }
 
-    /// Gives the name, if it has one.
+    /// Gives the name, if it has one; that of the main thread is `main`.
+    #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.inner.name.as_deref()
     }
@@ -129,9 +138,16 @@ pub(crate) fn current() -> Thread {
     kept.unwrap_or_else(|_| os_thread())
 }
 
+/// A handle of the thread. There may be several while the thread ends, with one number.
 fn os_thread() -> Thread {
+    thread_local! {
+        static ID: Cell<u64> = const { Cell::new(0) };
+    }
+    if ID.get() == 0 {
+        ID.set(unhubbed_id());
+    }
     let name = thread::current().name().map(Box::from);
-    Thread::new(unhubbed_id(), name)
+    Thread::new(ID.get(), name)
 }
 
 /// Numbers for those that no hub numbers: above all of a hub's.

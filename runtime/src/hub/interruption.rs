@@ -12,6 +12,7 @@ use std::thread;
 use crate::error::Deadlock;
 use crate::error::Killed;
 use crate::error::TimeoutThrow;
+use crate::hub;
 use crate::hub::Alarm;
 use crate::hub::Hub;
 use crate::hub::State;
@@ -95,6 +96,23 @@ impl Hub {
     /// Ends [`enter_shield`](Hub::enter_shield).
     pub(crate) fn leave_shield(&self) {
         self.with_current(|task| task.interrupts.leave_shield());
+    }
+
+    /// Destroys the running coroutine's locals, the newest first, and those that destructors
+    /// make. `panicked` gets the payload of each destructor that panics. Kills wait until all
+    /// is done: they would come too late for the coroutine, and half-way for what is left.
+    #[cold]
+    pub(crate) fn end_locals(&self, panicked: impl Fn(Box<dyn Any + Send>)) {
+        let take = || hub::with_locals(|locals| locals?.get()?.take_newest());
+        self.enter_shield();
+        while let Some(remains) = take() {
+            // What ended the coroutine, or the destructor before, was caught.
+            self.with_current(|task| task.interrupts.set_unwinding(false));
+            if let Err(payload) = self.catch(move || drop(remains)) {
+                panicked(payload);
+            }
+        }
+        self.leave_shield();
     }
 
     /// Asks the task in a slot to end, if it still has that id. False if it has ended, or

@@ -26,6 +26,7 @@ pub(crate) mod wait;
 pub(crate) mod wake;
 
 use std::cell::Cell;
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::cell::RefMut;
 use std::io;
@@ -50,6 +51,7 @@ use crate::scheduler::Scheduler;
 use crate::scheduler::Ticket;
 use crate::stack::SizeClass;
 use crate::stack::StackPool;
+use crate::storage::Storage;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
@@ -174,9 +176,24 @@ pub(crate) fn current() -> Option<&'static Hub> {
 }
 
 /// The hub of this thread, even if the thread is about to end.
+#[inline]
 pub(crate) fn running_hub() -> Option<&'static Hub> {
     // SAFETY: the pointer is null or that of a live hub.
     unsafe { HUB.get().as_ref() }
+}
+
+/// Calls `f` with the place for the running coroutine's locals; `None` is a thread's own
+/// stack. It must not call user code.
+#[inline]
+pub(crate) fn with_locals<R>(f: impl FnOnce(Option<&OnceCell<Box<Storage>>>) -> R) -> R {
+    // SAFETY: its code runs, and `f` does not lead to its end.
+    f(running_hub().and_then(Hub::running).map(|coroutine| unsafe { coroutine.locals() }))
+}
+
+/// Whether the running coroutine has made a local.
+#[inline]
+pub(crate) fn has_locals() -> bool {
+    with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
 /// The hub of this thread, made if it has none.

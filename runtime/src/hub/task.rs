@@ -65,6 +65,8 @@ pub(crate) struct BodyCalls {
     /// either case nothing of it is left afterwards, and nothing unwinds out of it. On the
     /// coroutine's own stack, once.
     pub(crate) execute: unsafe fn(NonNull<()>, killed: bool),
+    /// Destroys the locals of the coroutine, on its own stack.
+    pub(crate) end_locals: unsafe fn(NonNull<()>),
     /// Makes the result known and wakes who waits for it, or drops it if nobody will. The
     /// body is not used after.
     pub(crate) publish: unsafe fn(NonNull<()>),
@@ -135,6 +137,16 @@ impl Body {
     pub(crate) unsafe fn execute(self, killed: bool) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.execute)(self.data, killed) }
+    }
+
+    /// Destroys the locals; see [`BodyCalls::end_locals`].
+    ///
+    /// # Safety
+    ///
+    /// After `execute` and before `publish`, on the stack of the task's coroutine.
+    pub(crate) unsafe fn end_locals(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.end_locals)(self.data) }
     }
 
     /// Makes the result known; see [`BodyCalls::publish`].

@@ -434,13 +434,24 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
 fn enter(body: Body, slot: u32, killed: bool) {
     // SAFETY: each task is entered once, on its coroutine's stack.
     unsafe { body.execute(killed) };
-    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
-        // The loop would take the end for that of the one which it has resumed.
-        process::abort_with("a coroutine ends after a switch which the hub knows not of");
+    check_end(slot);
+    if hub::has_locals() {
+        // SAFETY: it was not published yet.
+        unsafe { body.end_locals() };
+        check_end(slot);
     }
     // SAFETY: it was executed, and `run` takes the task out of the table before anybody
     // looks at it again.
     unsafe { body.publish() };
+}
+
+/// Checks that the task whose code ends is the one that the loop has resumed, which it would
+/// take the end for.
+#[inline]
+pub(crate) fn check_end(slot: u32) {
+    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
+        process::abort_with("a coroutine ends after a switch which the hub knows not of");
+    }
 }
 
 /// Wakes whom a timer was for.

@@ -16,6 +16,7 @@ use crate::error::Killed;
 use crate::hub;
 use crate::hub::identity::Thread;
 use crate::hub::task::BodyCalls;
+use crate::hub::turn::check_end;
 use crate::packet::ABANDONED;
 use crate::packet::DONE;
 use crate::packet::DROPPED;
@@ -38,6 +39,7 @@ pub(super) struct Calls<F, T>(PhantomData<(F, T)>);
 impl<F: FnOnce() -> T, T> Calls<F, T> {
     pub(super) const TABLE: &'static BodyCalls = &BodyCalls {
         execute: execute::<F, T>,
+        end_locals: end_locals::<T>,
         publish: publish::<T>,
         abandon: abandon::<T>,
         kill_ignored: kill_ignored::<T>,
@@ -72,6 +74,25 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
     } else {
         // SAFETY: as above.
         unsafe { packet.result.get().write(MaybeUninit::new(result)) };
+    }
+}
+
+/// See [`BodyCalls::end_locals`].
+///
+/// # Safety
+///
+/// `data` must be the `Packet<T>` of the task that runs.
+unsafe fn end_locals<T>(data: NonNull<()>) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    destroy_locals(unsafe { (*packet).head.observer });
+}
+
+/// Destroys the locals of the running coroutine. A panic of a destructor is one that nobody
+/// can join.
+fn destroy_locals(observer: Option<NonNull<dyn Observer>>) {
+    if let Some(hub) = hub::running_hub() {
+        hub.end_locals(|payload| drop_unwanted(Err::<(), _>(payload), observer));
     }
 }
 
@@ -127,7 +148,7 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
     if state & DROPPED != 0 {
         head.state.store(state | bits, Ordering::Relaxed);
         // SAFETY: the handle is gone, and has left the result to the task's side.
-        unsafe { drop_and_free(packet) };
+        unsafe { drop_and_free(packet, bits) };
     } else if state & JOINING_HOME != 0 {
         // The joiner has used the handle up, so nobody watches any more.
         let joiner = head.home_joiner.load(Ordering::Relaxed);
@@ -164,7 +185,7 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     let before = before.expect("the update always has a value");
     if before & DROPPED != 0 {
         // SAFETY: the handle went meanwhile, and has left the result to the task's side.
-        return unsafe { drop_and_free(packet) };
+        return unsafe { drop_and_free(packet, bits) };
     }
     if before & (JOINING | WATCHED) == 0 {
         return;
@@ -192,13 +213,20 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
 /// # Safety
 ///
 /// `DONE` must be set, and the packet be the task's alone.
-unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>) {
+unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: as the caller vouches.
     let result = unsafe { read_result(packet) };
     // SAFETY: as above.
     let head = unsafe { &(*packet.as_ptr()).head };
     // The destructor may wait, and others then look at the task and so at the packet.
     drop_unwanted(result, head.observer);
+    if bits & ABANDONED == 0 {
+        // The destructor may have made locals.
+        if hub::has_locals() {
+            destroy_locals(head.observer);
+        }
+        check_end(head.slot.load(Ordering::Relaxed));
+    }
     let free = head.free;
     // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
     unsafe { free(packet.cast()) };
