@@ -35,7 +35,7 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::futex", "sys::sigaction"],
+            &["sys::epoll", "sys::file", "sys::futex", "sys::sigaction"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -54,6 +54,9 @@ const HOUSES: [House; 3] = [
             &["time"],
             &["remote", "run", "scope", "thread"],
             &["debug", "signal", "threadpool"],
+            // Files and streams.
+            &["transfer"],
+            &["fs/*"],
         ],
     },
     House {
@@ -68,7 +71,7 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "io", "net", "os", "signal", "thread", "threadpool", "time"],
+            &["debug", "fs", "io", "net", "os", "signal", "thread", "threadpool", "time"],
         ],
     },
 ];

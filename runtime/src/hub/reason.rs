@@ -37,8 +37,14 @@ pub(crate) enum What {
     Kill,
     /// A job in the thread pool.
     Blocking,
+    /// A call on a file.
+    File,
     /// A name to be looked up.
     Lookup,
+    /// The other side of what is being opened.
+    Open,
+    /// The standard input, output or error, which another has locked.
+    Stdio,
     /// Work: a thread of the pool.
     Work,
 }
@@ -66,7 +72,10 @@ impl Reason {
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Blocking, _) => "blocking job",
+            Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Lookup, _) => "name lookup",
+            Reason::Queue(What::Open, _) => "open",
+            Reason::Queue(What::Stdio, _) => "standard stream",
             Reason::Queue(What::Work, _) => "work",
             Reason::Signal => "signal",
             Reason::Start => "first run",
