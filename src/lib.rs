@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod debug;
+pub mod fs;
 pub mod io;
 pub mod local;
 pub mod net;

@@ -35,7 +35,7 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::futex", "sys::sigaction"],
+            &["sys::epoll", "sys::file", "sys::futex", "sys::sigaction"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -55,6 +55,9 @@ const HOUSES: [House; 3] = [
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
             &["debug", "signal", "threadpool"],
+            // Files and streams.
+            &["transfer"],
+            &["fs/*"],
         ],
     },
     House {

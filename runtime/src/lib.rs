@@ -6,6 +6,7 @@ mod coroutine;
 pub mod debug;
 mod error;
 pub mod fd;
+pub mod fs;
 mod hub;
 mod interrupt;
 mod join;
@@ -29,6 +30,7 @@ pub mod thread;
 pub mod threadpool;
 pub mod time;
 mod timers;
+mod transfer;
 mod wait_queue;
 
 pub use crate::error::Abandoned;

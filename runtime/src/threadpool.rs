@@ -1,7 +1,7 @@
 //! Work off the thread: calls that would stop the hub run on threads of a pool.
 //!
-//! There are two lanes with threads of their own, so that slow name lookups do not hold up
-//! anything else. Threads are started when there is work and none is idle, up to a limit,
+//! There are lanes with threads of their own, so that slow name lookups, and opens that wait
+//! for somebody else, do not hold up anything else. Threads are started when there is work and none is idle, up to a limit,
 //! and end when they have been idle for a while.
 
 use std::fmt;
@@ -55,7 +55,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    match run_on(&GENERAL, What::Blocking, f) {
+    match run_on(&GENERAL, What::Blocking, Mode::Plain, f) {
         Ok(value) => value,
         Err(error) => panic!("the thread pool has no thread: {error}"),
     }
@@ -84,7 +84,66 @@ where
     F: FnOnce() -> io::Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    run_on(&GENERAL, What::Blocking, f)?
+    run_on(&GENERAL, What::Blocking, Mode::Plain, f)?
+}
+
+/// Makes a call on a file system that may be given up: it takes what it needs along, and may
+/// have its effect after the caller has gone. While the coroutine unwinds it stops the thread
+/// instead: destructors remove files.
+pub(crate) fn file_call<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let Some(hub) = hub::current().filter(|hub| !hub.is_unwinding()) else { return f() };
+    if hub.is_interrupted(Mode::Plain) {
+        hub.throw();
+    }
+    run_on(&GENERAL, What::File, Mode::Plain, f)?
+}
+
+/// Makes a call on an open file, which cannot be given up once it has begun: what it has
+/// moved would be lost. A kill or a timeout is thrown before it, or at the next wait. While
+/// the coroutine unwinds it stops the thread instead: destructors write what they have.
+pub(crate) fn complete<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    begin()?;
+    if hub::current().is_some_and(Hub::is_unwinding) {
+        return f();
+    }
+    run_on(&GENERAL, What::File, Mode::Masked, f)?
+}
+
+/// Throws what wants the task before a call that cannot be given up, for those who put
+/// something into its closure that must not be lost then. Where nothing can unwind, a timeout
+/// is an error.
+pub(crate) fn begin() -> io::Result<()> {
+    match hub::current() {
+        Some(hub) if !hub.is_unwinding() && hub.is_interrupted(Mode::Io) => {
+            if hub::UNWINDS {
+                hub.throw()
+            } else {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens what may have to wait for somebody else to open it, such as a FIFO: on threads of
+/// its own, or those that wait would keep everybody from working. It may be given up.
+pub(crate) fn meet<F, T>(f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    if hub::current().is_some_and(Hub::is_unwinding) {
+        return Err(error::unwinding());
+    }
+    run_on(&MEETINGS, What::Open, Mode::Plain, f)?
 }
 
 /// Looks something up on a thread of the lane for names; otherwise like [`blocking`].
@@ -113,7 +172,7 @@ where
     if hub::current().is_some_and(Hub::is_unwinding) {
         return Err(error::unwinding());
     }
-    run_on(&LOOKUPS, What::Lookup, f)?
+    run_on(&LOOKUPS, What::Lookup, Mode::Plain, f)?
 }
 
 /// What a job has come to, which its thread and the waiter share.
@@ -124,7 +183,7 @@ enum Progress<T> {
     Abandoned,
 }
 
-fn run_on<F, T>(lane: &'static Lane, what: What, f: F) -> io::Result<T>
+fn run_on<F, T>(lane: &'static Lane, what: What, mode: Mode, f: F) -> io::Result<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -139,7 +198,7 @@ where
         finish(&there, run_job(thread_started, f));
         shared.remove_holder(hub_number);
     }));
-    let given = match progress.wait(Deadline::NEVER, what, Mode::Plain, Progress::take) {
+    let given = match progress.wait(Deadline::NEVER, what, mode, Progress::take) {
         Ok(given) => given,
         Err(_) => {
             // What came together with the kill is given; the kill comes at the next wait.
@@ -222,6 +281,8 @@ struct Lane {
 
 static GENERAL: Lane = Lane::new("corovent-pool", 64);
 static LOOKUPS: Lane = Lane::new("corovent-names", 16);
+/// As many as may wait to open a FIFO at once.
+static MEETINGS: Lane = Lane::new("corovent-opens", 1024);
 /// gevent's GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT.
 const IDLE_EXIT: Duration = Duration::from_secs(5);
 

@@ -14,6 +14,7 @@ mod deadlocks;
 mod descriptors;
 mod endings;
 mod fairness;
+mod files;
 mod foreign;
 mod hubs;
 mod joining;

@@ -37,6 +37,8 @@ pub(crate) enum What {
     Blocking,
     /// A notification.
     Condvar,
+    /// A call on a file.
+    File,
     /// The end of a coroutine that was killed.
     Kill,
     /// A lock that one may hold.
@@ -45,10 +47,14 @@ pub(crate) enum What {
     Lookup,
     /// The initialisation that somebody else has begun, or will.
     Once,
+    /// The other side of what is being opened.
+    Open,
     /// A lock, together with others that read.
     ReadLock,
     /// The coroutines of a scope.
     Scope,
+    /// The standard input, output or error, which another has locked.
+    Stdio,
     /// Work: a thread of the pool.
     Work,
     /// A lock, alone.
@@ -78,12 +84,15 @@ impl Reason {
             Reason::Queue(What::Barrier, _) => "barrier",
             Reason::Queue(What::Blocking, _) => "blocking job",
             Reason::Queue(What::Condvar, _) => "notification",
+            Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",
             Reason::Queue(What::Once, _) => "initialisation",
+            Reason::Queue(What::Open, _) => "open",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Scope, _) => "end of scope",
+            Reason::Queue(What::Stdio, _) => "standard stream",
             Reason::Queue(What::Work, _) => "work",
             Reason::Queue(What::WriteLock, _) => "write lock",
             Reason::Signal => "signal",

@@ -128,6 +128,21 @@ impl Hub {
         if queued { self.switch_out(findings) } else { self.not_now(findings) }
     }
 
+    /// Whether a wait would not begin, since something that `mode` lets through wants the
+    /// running task: for those whose wait cannot be interrupted later.
+    pub(crate) fn is_interrupted(&self, mode: Mode) -> bool {
+        let mut findings = Findings::default();
+        let others_unwind = self.others_unwind.get();
+        let may_wait = self.with_current(|task| {
+            let reason = task.reason;
+            may_wait(task, reason, mode, others_unwind, &mut findings)
+        });
+        if findings.gave_up {
+            self.report_ignored_kill();
+        }
+        !may_wait
+    }
+
     /// Counts an operation that did not have to wait; lets the others run when the task
     /// has done many in a row. `Interrupted`: a kill or a timeout wants the task.
     #[inline]

@@ -1,0 +1,365 @@
+//! Reading and writing of descriptors of any kind, without stopping the thread.
+//!
+//! What is on a disk cannot be waited for: what the kernel has at hand is taken at once, the
+//! rest by the pool, with a buffer of its own. It must be its own: a borrowed one may be part
+//! of a thread-local that is gone when the thread ends while the pool still writes to it.
+//!
+//! What can be waited for, such as a FIFO or a terminal, is opened once more, so that this
+//! open file can have O_NONBLOCK: the other one is shared with who knows whom and is not
+//! touched. What cannot be opened again, such as a socket, is asked by calls that return at
+//! once, and as the last resort waited for and then used by the pool.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::io::IoSlice;
+use std::io::IoSliceMut;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::OnceLock;
+
+use crate::fd::Direction;
+use crate::fd::Done;
+use crate::fd::Limit;
+use crate::fd::Source;
+use crate::fd::wait_foreign;
+use crate::hub;
+use crate::hub::Hub;
+use crate::scheduler::Outcome;
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
+use crate::sys::file;
+use crate::sys::file::At;
+use crate::sys::file::IOV_MAX;
+use crate::sys::file::Identity;
+use crate::threadpool;
+
+/// Most that one call moves by the pool, which needs a buffer of that size: std would go on
+/// to 2 GiB.
+const CHUNK_MAX: usize = 1 << 20;
+
+/// How a descriptor is read and written.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    identity: Option<Identity>,
+    /// The same file, opened once more so that it does not block.
+    own: OnceLock<Option<Source<OwnedFd>>>,
+    /// Whether the kernel has calls for this kind of file that return at once: until the
+    /// contrary is known.
+    reads_at_once: AtomicBool,
+    writes_at_once: AtomicBool,
+}
+
+/// What a call does when O_NONBLOCK of the open file was set by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It fails with `WouldBlock`, as the user wanted.
+    Honoured,
+    /// It waits all the same.
+    Ignored,
+}
+
+/// What is given to the kernel.
+enum Buffers<'a, 'b> {
+    Read(&'a mut [IoSliceMut<'b>]),
+    Write(&'a [IoSlice<'b>]),
+}
+
+impl Transfer {
+    /// Finds out what a descriptor is.
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> Transfer {
+        Transfer {
+            identity: file::identity(fd).ok(),
+            own: OnceLock::new(),
+            reads_at_once: AtomicBool::new(true),
+            writes_at_once: AtomicBool::new(true),
+        }
+    }
+
+    /// What the descriptor was when it was looked at.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether it is something that nobody can wait for.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        let kind = self.identity.map_or(libc::S_IFREG, |identity| identity.kind);
+        matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
+    }
+
+    /// Reads; see [`Transfer::go`].
+    pub(crate) fn read<D>(
+        &self,
+        io: &D,
+        bufs: &mut [IoSliceMut<'_>],
+        at: At,
+        wish: Wish,
+    ) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        self.go(io, Buffers::Read(bufs), at, wish)
+    }
+
+    /// Writes; see [`Transfer::go`].
+    pub(crate) fn write<D>(
+        &self,
+        io: &D,
+        bufs: &[IoSlice<'_>],
+        at: At,
+        wish: Wish,
+    ) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        self.go(io, Buffers::Write(bufs), at, wish)
+    }
+
+    /// Moves bytes, for the task of a hub.
+    fn go<D>(&self, io: &D, mut buffers: Buffers<'_, '_>, at: At, wish: Wish) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        let Some(hub) = hub::current() else { return buffers.now_or_block(io.as_fd(), at) };
+        if self.is_on_disk() {
+            return self.on_disk(hub, io, &mut buffers, at);
+        }
+        if at == At::Position
+            && let Some(own) = self.own(io.as_fd())
+            && !(wish == Wish::Honoured && file::is_nonblocking(io.as_fd())?)
+        {
+            return through(own, &mut buffers);
+        }
+        self.step_by_step(hub, io, &mut buffers, at, wish)
+    }
+
+    /// What the kernel has at hand at once; the rest by the pool.
+    fn on_disk<D>(
+        &self,
+        hub: &Hub,
+        io: &D,
+        buffers: &mut Buffers<'_, '_>,
+        at: At,
+    ) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        spend(hub);
+        match self.at_once(io.as_fd(), buffers, at) {
+            Some(result) => result,
+            None => buffers.by_pool(io, at),
+        }
+    }
+
+    /// Makes calls that return at once and waits in between; a write may give a part.
+    fn step_by_step<D>(
+        &self,
+        hub: &Hub,
+        io: &D,
+        buffers: &mut Buffers<'_, '_>,
+        at: At,
+        wish: Wish,
+    ) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        let direction = buffers.direction();
+        loop {
+            spend(hub);
+            if let Some(result) = self.at_once(io.as_fd(), buffers, at) {
+                return result;
+            }
+            if wish == Wish::Honoured && file::is_nonblocking(io.as_fd())? {
+                return buffers.now_or_block(io.as_fd(), at);
+            }
+            wait_foreign(io.as_fd(), direction, Deadline::NEVER)?;
+            if !self.has_calls_at_once(direction) {
+                return buffers.by_pool(io, at);
+            }
+        }
+    }
+
+    /// Makes a call that returns at once; `None` if that moves nothing.
+    fn at_once(
+        &self,
+        fd: BorrowedFd<'_>,
+        buffers: &mut Buffers<'_, '_>,
+        at: At,
+    ) -> Option<io::Result<usize>> {
+        let known = match buffers.direction() {
+            Direction::Read => &self.reads_at_once,
+            Direction::Write => &self.writes_at_once,
+        };
+        if !known.load(Ordering::Relaxed) {
+            return None;
+        }
+        loop {
+            let result = match buffers {
+                Buffers::Read(bufs) => file::read_now(fd, bufs, at),
+                Buffers::Write(bufs) => file::write_now(fd, bufs, at),
+            };
+            match result.as_ref().err().and_then(io::Error::raw_os_error) {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) => return None,
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
+                    known.store(false, Ordering::Relaxed);
+                    return None;
+                }
+                _ => return Some(result),
+            }
+        }
+    }
+
+    fn has_calls_at_once(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.reads_at_once.load(Ordering::Relaxed),
+            Direction::Write => self.writes_at_once.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The same file, opened once more so that it does not block.
+    fn own(&self, fd: BorrowedFd<'_>) -> Option<&Source<OwnedFd>> {
+        let identity = self.identity?;
+        let has_other_end = identity.kind == libc::S_IFIFO;
+        // To open a pseudo-terminal's master makes another one.
+        let is_terminal = identity.kind == libc::S_IFCHR
+            && identity.stands_for != libc::makedev(5, 2)
+            && file::is_terminal(fd);
+        if !(has_other_end || is_terminal) {
+            return None;
+        }
+        self.own.get_or_init(|| open_again(fd, identity).ok()).as_ref()
+    }
+}
+
+/// Opens the file of a descriptor once more, so that it does not block.
+fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<Source<OwnedFd>> {
+    let mode = file::access_mode(fd)?;
+    let mut options = OpenOptions::new();
+    options.read(mode != libc::O_WRONLY).write(mode != libc::O_RDONLY);
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let again = options.open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    if file::identity(again.as_fd())? != identity {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(Source::new(again.into()))
+}
+
+/// Moves bytes through a descriptor that does not block.
+fn through(own: &Source<OwnedFd>, buffers: &mut Buffers<'_, '_>) -> io::Result<usize> {
+    match buffers {
+        Buffers::Read(bufs) => own.call(
+            Direction::Read,
+            || Limit::None,
+            |fd| file::read(fd, bufs, At::Position).map(Done::more),
+        ),
+        Buffers::Write(bufs) => {
+            let wanted = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
+            let mut sent = 0;
+            own.call(
+                Direction::Write,
+                || Limit::None,
+                |fd| {
+                    sent += write_rest(fd, bufs, sent)?;
+                    Ok(Done { value: sent, drained: false, finished: sent >= wanted })
+                },
+            )
+        }
+    }
+}
+
+/// Writes what is left of several buffers after so many bytes: all of it, or what is left of
+/// one of them.
+fn write_rest(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], sent: usize) -> io::Result<usize> {
+    let mut before = 0;
+    for (n, buf) in bufs.iter().enumerate() {
+        if before == sent {
+            return file::write(fd, &bufs[n..], At::Position);
+        }
+        if sent < before + buf.len() {
+            return file::write(fd, &[IoSlice::new(&buf[sent - before..])], At::Position);
+        }
+        before += buf.len();
+    }
+    file::write(fd, &[], At::Position)
+}
+
+impl Buffers<'_, '_> {
+    fn direction(&self) -> Direction {
+        match self {
+            Buffers::Read(_) => Direction::Read,
+            Buffers::Write(_) => Direction::Write,
+        }
+    }
+
+    /// Moves bytes by a call that stops the thread if it has to.
+    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At) -> io::Result<usize> {
+        loop {
+            let result = match self {
+                Buffers::Read(bufs) => file::read(fd, bufs, at),
+                Buffers::Write(bufs) => file::write(fd, bufs, at),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Moves bytes on a thread of the pool, with a buffer that goes there.
+    fn by_pool<D>(&mut self, io: &D, at: At) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        let io = io.clone();
+        match self {
+            Buffers::Read(bufs) => {
+                let wanted: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
+                let mut there = vec![0; wanted.min(CHUNK_MAX)];
+                let there = threadpool::complete(move || {
+                    let bufs = &mut [IoSliceMut::new(&mut there)];
+                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at)?;
+                    there.truncate(read);
+                    Ok(there)
+                })?;
+                scatter(&there, bufs);
+                Ok(there.len())
+            }
+            Buffers::Write(bufs) => {
+                let there = gather(bufs);
+                threadpool::complete(move || {
+                    Buffers::Write(&[IoSlice::new(&there)]).now_or_block(io.as_fd(), at)
+                })
+            }
+        }
+    }
+}
+
+/// Copies bytes into several buffers.
+fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
+    for buf in bufs {
+        let (now, rest) = bytes.split_at(bytes.len().min(buf.len()));
+        buf[..now.len()].copy_from_slice(now);
+        bytes = rest;
+    }
+}
+
+/// Copies the bytes of several buffers into one, up to what one call moves.
+fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for buf in bufs.iter().take(IOV_MAX) {
+        let room = CHUNK_MAX - bytes.len();
+        bytes.extend_from_slice(&buf[..buf.len().min(room)]);
+    }
+    bytes
+}
+
+/// Counts a call; yields first if the task has made many without waiting.
+fn spend(hub: &Hub) {
+    if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
+        hub.throw();
+    }
+}
