@@ -13,6 +13,7 @@ pub mod io;
 pub mod net;
 pub mod os;
 pub mod signal;
+pub mod task;
 pub mod thread;
 pub mod threadpool;
 pub mod time;

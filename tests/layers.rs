@@ -53,7 +53,7 @@ const HOUSES: [House; 3] = [
             &["task"],
             &["time"],
             &["remote", "run", "scope", "thread"],
-            &["debug", "signal", "threadpool"],
+            &["block_on", "debug", "signal", "threadpool"],
         ],
     },
     House {
@@ -68,7 +68,7 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "io", "net", "os", "signal", "thread", "threadpool", "time"],
+            &["debug", "io", "net", "os", "signal", "task", "thread", "threadpool", "time"],
         ],
     },
 ];

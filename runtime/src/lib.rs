@@ -2,6 +2,7 @@
 //!
 //! Users depend on the `corovent` crate, which re-exports what is here.
 
+mod block_on;
 mod coroutine;
 pub mod debug;
 mod error;
@@ -28,6 +29,7 @@ pub mod time;
 mod timers;
 mod wait_queue;
 
+pub use crate::block_on::block_on;
 pub use crate::error::Abandoned;
 pub use crate::error::Deadlock;
 pub use crate::error::Elapsed;

@@ -13,6 +13,7 @@ mod descriptors;
 mod endings;
 mod fairness;
 mod foreign;
+mod futures;
 mod hubs;
 mod joining;
 mod killing;

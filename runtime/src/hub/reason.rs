@@ -31,6 +31,8 @@ pub(crate) enum Reason {
 /// What somebody in a wait queue waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
+    /// A future to be polled again.
+    Future,
     /// The coroutines of a scope.
     Scope,
     /// The end of a coroutine that was killed.
@@ -63,6 +65,7 @@ impl Reason {
             Reason::Join(_) => "join",
             Reason::Park => "unpark",
             Reason::Ends => "end of all",
+            Reason::Queue(What::Future, _) => "future",
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Blocking, _) => "blocking job",
