@@ -53,7 +53,7 @@ const HOUSES: [House; 3] = [
             &["task"],
             &["time"],
             &["remote", "run", "scope", "thread"],
-            &["block_on", "debug", "signal", "threadpool"],
+            &["block_on", "debug", "signal", "threadpool/*"],
         ],
     },
     House {
