@@ -16,6 +16,7 @@ pub mod net;
 pub mod os;
 pub mod signal;
 pub mod sync;
+pub mod task;
 pub mod thread;
 pub mod threadpool;
 pub mod time;

@@ -22,7 +22,24 @@ pub mod linux {
 
 /// What belongs to Unix.
 pub mod unix {
+    pub use std::os::unix::ffi;
     pub use std::os::unix::io;
+
+    /// The mirror of [`std::os::unix::fs`].
+    pub mod fs {
+        pub use corovent_runtime::fs::unix::DirBuilderExt;
+        pub use corovent_runtime::fs::unix::DirEntryExt;
+        pub use corovent_runtime::fs::unix::FileExt;
+        pub use corovent_runtime::fs::unix::FileTypeExt;
+        pub use corovent_runtime::fs::unix::MetadataExt;
+        pub use corovent_runtime::fs::unix::OpenOptionsExt;
+        pub use corovent_runtime::fs::unix::PermissionsExt;
+        pub use corovent_runtime::fs::unix::chown;
+        pub use corovent_runtime::fs::unix::chroot;
+        pub use corovent_runtime::fs::unix::fchown;
+        pub use corovent_runtime::fs::unix::lchown;
+        pub use corovent_runtime::fs::unix::symlink;
+    }
 
     /// The mirror of [`std::os::unix::net`]: sockets between processes of one machine.
     ///
@@ -41,24 +58,5 @@ pub mod unix {
         pub use corovent_net::os::unix::net::UnixDatagram;
         pub use corovent_net::os::unix::net::UnixListener;
         pub use corovent_net::os::unix::net::UnixStream;
-    }
-}
-
-/// What belongs to Unix.
-pub mod unix {
-    /// The mirror of [`std::os::unix::fs`].
-    pub mod fs {
-        pub use corovent_runtime::fs::unix::DirBuilderExt;
-        pub use corovent_runtime::fs::unix::DirEntryExt;
-        pub use corovent_runtime::fs::unix::FileExt;
-        pub use corovent_runtime::fs::unix::FileTypeExt;
-        pub use corovent_runtime::fs::unix::MetadataExt;
-        pub use corovent_runtime::fs::unix::OpenOptionsExt;
-        pub use corovent_runtime::fs::unix::PermissionsExt;
-        pub use corovent_runtime::fs::unix::chown;
-        pub use corovent_runtime::fs::unix::chroot;
-        pub use corovent_runtime::fs::unix::fchown;
-        pub use corovent_runtime::fs::unix::lchown;
-        pub use corovent_runtime::fs::unix::symlink;
     }
 }

@@ -54,7 +54,7 @@ const HOUSES: [House; 3] = [
             &["time"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
-            &["debug", "signal", "threadpool"],
+            &["block_on", "debug", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer"],
             &["fs/*"],

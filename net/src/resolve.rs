@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::net::ToSocketAddrs as StdToSocketAddrs;
 use std::vec;
 
-use corovent_runtime::threadpool;
+use corovent_runtime::threadpool::Flights;
 
 /// Gives the addresses of a host, by the system's own rules.
 pub(crate) fn host(name: &str, port: u16) -> io::Result<vec::IntoIter<SocketAddr>> {
-    let name = name.to_owned();
-    let addrs =
-        threadpool::lookup(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter))?;
+    // The port has no part in it, so that those who want different ones share a lookup.
+    static HOSTS: Flights<Vec<SocketAddr>> = Flights::new();
+
+    let mut addrs = HOSTS.look_up(name, |name| (name, 0).to_socket_addrs().map(Vec::from_iter))?;
+    addrs.iter_mut().for_each(|addr| addr.set_port(port));
     Ok(addrs.into_iter())
 }

@@ -2,6 +2,7 @@
 //!
 //! Users depend on the `corovent` crate, which re-exports what is here.
 
+mod block_on;
 mod coroutine;
 pub mod debug;
 mod error;
@@ -33,6 +34,7 @@ mod timers;
 mod transfer;
 mod wait_queue;
 
+pub use crate::block_on::block_on;
 pub use crate::error::Abandoned;
 pub use crate::error::Deadlock;
 pub use crate::error::Elapsed;

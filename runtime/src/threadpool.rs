@@ -4,6 +4,8 @@
 //! for somebody else, do not hold up anything else. Threads are started when there is work and none is idle, up to a limit,
 //! and end when they have been idle for a while.
 
+mod flights;
+
 use std::fmt;
 use std::io;
 use std::mem;
@@ -18,9 +20,12 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::hub::shared::SharedRecord;
 use crate::hub::turn::change_idle_helpers;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
+
+pub use crate::threadpool::flights::Flights;
 
 /// Runs a closure on a thread of the pool and waits for its result, while other coroutines
 /// run.
@@ -48,6 +53,17 @@ use crate::wait_queue::WaitQueue;
 /// ```
 /// let sum = corovent_runtime::threadpool::blocking(|| (1..=1000u64).sum::<u64>());
 /// assert_eq!(sum, 500_500);
+/// ```
+///
+/// What goes there and comes back crosses threads:
+///
+/// ```compile_fail
+/// let own = std::rc::Rc::new(1);
+/// corovent_runtime::threadpool::blocking(move || *own);
+/// ```
+///
+/// ```compile_fail
+/// corovent_runtime::threadpool::blocking(|| std::rc::Rc::new(1));
 /// ```
 #[track_caller]
 pub fn blocking<F, T>(f: F) -> T
@@ -146,35 +162,6 @@ where
     run_on(&MEETINGS, What::Open, Mode::Plain, f)?
 }
 
-/// Looks something up on a thread of the lane for names; otherwise like [`blocking`].
-///
-/// # Suspends
-///
-/// Until the closure has returned.
-///
-/// # Errors
-///
-/// - `Other` if the coroutine unwinds.
-/// - What starting a thread gives.
-///
-/// # Panics
-///
-/// If the closure does, with its payload.
-///
-/// # Cancellation
-///
-/// The closure goes on to its end, and its result is dropped.
-pub fn lookup<F, T>(f: F) -> io::Result<T>
-where
-    F: FnOnce() -> io::Result<T> + Send + 'static,
-    T: Send + 'static,
-{
-    if hub::current().is_some_and(Hub::is_unwinding) {
-        return Err(error::unwinding());
-    }
-    run_on(&LOOKUPS, What::Lookup, Mode::Plain, f)?
-}
-
 /// What a job has come to, which its thread and the waiter share.
 enum Progress<T> {
     Running,
@@ -192,11 +179,10 @@ where
     let Some(hub) = hub::current() else { return Ok(f()) };
     let progress = Arc::new(WaitQueue::new(Progress::Running));
     let there = Arc::clone(&progress);
-    let (shared, hub_number) = (hub.shared(), hub.shared().first_ticket());
-    shared.add_holder(hub_number);
+    let holder = Holder::new(hub);
     lane.submit(Box::new(move |thread_started| {
         finish(&there, run_job(thread_started, f));
-        shared.remove_holder(hub_number);
+        drop(holder);
     }));
     let given = match progress.wait(Deadline::NEVER, what, mode, Progress::take) {
         Ok(given) => given,
@@ -209,6 +195,27 @@ where
     match given? {
         Ok(value) => Ok(value),
         Err(payload) => hub.rethrow(payload),
+    }
+}
+
+/// Keeps a hub from a deadlock until it is dropped.
+struct Holder {
+    hub: SharedRecord,
+    hub_number: u64,
+}
+
+impl Holder {
+    fn new(hub: &Hub) -> Holder {
+        let hub = hub.shared();
+        let hub_number = hub.first_ticket();
+        hub.add_holder(hub_number);
+        Holder { hub, hub_number }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.hub.remove_holder(self.hub_number);
     }
 }
 
@@ -276,13 +283,15 @@ type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
 struct Lane {
     name: &'static str,
     threads_max: usize,
+    /// A thread ends that has found nothing to do for so long.
+    idle_exit: Duration,
     queue: WaitQueue<Queue>,
 }
 
-static GENERAL: Lane = Lane::new("corovent-pool", 64);
-static LOOKUPS: Lane = Lane::new("corovent-names", 16);
+static GENERAL: Lane = Lane::new("corovent-pool", 64, IDLE_EXIT);
+static LOOKUPS: Lane = Lane::new("corovent-names", 16, IDLE_EXIT);
 /// As many as may wait to open a FIFO at once.
-static MEETINGS: Lane = Lane::new("corovent-opens", 1024);
+static MEETINGS: Lane = Lane::new("corovent-opens", 1024, IDLE_EXIT);
 /// gevent's GEVENT_THREADPOOL_IDLE_TASK_TIMEOUT.
 const IDLE_EXIT: Duration = Duration::from_secs(5);
 
@@ -305,9 +314,9 @@ struct Entry {
 }
 
 impl Lane {
-    const fn new(name: &'static str, threads_max: usize) -> Lane {
+    const fn new(name: &'static str, threads_max: usize, idle_exit: Duration) -> Lane {
         let queue = Queue { front: None, back: None, waiting: 0, threads: 0, idle: 0 };
-        Lane { name, threads_max, queue: WaitQueue::new(queue) }
+        Lane { name, threads_max, idle_exit, queue: WaitQueue::new(queue) }
     }
 
     /// Puts a job in line.
@@ -341,9 +350,7 @@ impl Lane {
         drop(inner);
         while let Some(mut entry) = failed {
             failed = entry.below.take();
-            let error =
-                error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
-            (entry.job)(Err(error));
+            (entry.job)(Err(flights::copy_of(error)));
         }
     }
 
@@ -352,7 +359,7 @@ impl Lane {
         loop {
             self.queue.lock().state.change(|queue| queue.idle += 1);
             let entry = loop {
-                let deadline = Deadline::after(IDLE_EXIT);
+                let deadline = Deadline::after(self.idle_exit);
                 match self.queue.wait(deadline, What::Work, Mode::Masked, Queue::take) {
                     Ok(entry) => break entry,
                     Err(_) if self.leave() => return,

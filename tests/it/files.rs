@@ -483,7 +483,7 @@ fn one_that_is_killed_makes_no_call_any_more() {
         let task = spawn({
             let path = path.clone();
             move || {
-                corovent::current();
+                let _ = corovent::current();
                 let _ = std::panic::catch_unwind(corovent::thread::park);
                 fs::write(&path, "never")
             }

@@ -16,6 +16,7 @@ mod endings;
 mod fairness;
 mod files;
 mod foreign;
+mod futures;
 mod hubs;
 mod joining;
 mod killing;

@@ -153,6 +153,53 @@ fn a_job_may_use_coroutines_of_its_own() {
     });
 }
 
+/// A job that waits for jobs of its own: on its own thread, unless it has coroutines.
+#[test]
+fn a_job_may_have_jobs_of_its_own() {
+    run(|| {
+        let (outer, inner) = blocking(|| {
+            let own = std::thread::current().id();
+            (own, blocking(|| std::thread::current().id()))
+        });
+        assert_eq!(outer, inner);
+        let sum = blocking(|| {
+            let tasks = [1, 2, 3].map(|n| spawn(move || blocking(move || n * 10)));
+            tasks.into_iter().map(|task| task.join().unwrap()).sum::<i32>()
+        });
+        assert_eq!(sum, 60);
+    });
+}
+
+#[test]
+fn a_coroutine_that_unwinds_waits_for_its_job() {
+    run(|| {
+        let (go, got) = (Arc::new(AtomicBool::new(false)), Rc::new(Cell::new(0)));
+        let task = spawn({
+            let (go, got) = (Arc::clone(&go), Rc::clone(&got));
+            move || {
+                let _guard = on_drop(move || {
+                    got.set(blocking(move || {
+                        while !go.load(Ordering::SeqCst) {
+                            std::thread::yield_now();
+                        }
+                        5
+                    }));
+                });
+                park();
+            }
+        });
+        yield_now();
+        task.kill();
+        (0..3).for_each(|_| yield_now());
+        task.kill();
+        (0..3).for_each(|_| yield_now());
+        assert!(!task.is_finished());
+        go.store(true, Ordering::SeqCst);
+        assert!(was_killed(task));
+        assert_eq!(got.get(), 5);
+    });
+}
+
 /// The result of a job may be something that only its own thread can use.
 #[test]
 fn what_is_captured_by_the_caller_stays_on_its_thread() {

@@ -322,6 +322,37 @@ fn names_resolve() {
     });
 }
 
+/// Numbers in every form that the C library knows, names, and what is neither.
+#[test]
+fn names_give_what_they_give_in_std() {
+    run(|| {
+        let label_too_long = format!("{}.invalid", "x".repeat(64));
+        let hosts =
+            ["localhost", "127.0.0.1", "127.1", "0x7f000001", "::1", "", "a\0b", &label_too_long];
+        for host in hosts {
+            let std = std::net::ToSocketAddrs::to_socket_addrs(&(host, 80)).map(Vec::from_iter);
+            // Several at once share one lookup, whatever their ports are.
+            let tasks = [80, 80, 81].map(|port| {
+                let host = host.to_owned();
+                spawn(move || (host, port).to_socket_addrs().map(Vec::from_iter))
+            });
+            for (task, port) in tasks.into_iter().zip([80, 80, 81]) {
+                match (task.join().unwrap(), &std) {
+                    (Ok(ours), Ok(std)) => {
+                        let mut std = std.clone();
+                        std.iter_mut().for_each(|addr| addr.set_port(port));
+                        assert_eq!(ours, std, "{host}");
+                    }
+                    (Err(ours), Err(std)) => {
+                        assert_eq!((ours.kind(), ours.to_string()), (std.kind(), std.to_string()));
+                    }
+                    (ours, std) => panic!("{host}: {ours:?} but std gives {std:?}"),
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_lookup_is_given_up_at_once() {
     run(|| {

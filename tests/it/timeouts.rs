@@ -85,6 +85,7 @@ fn an_outer_timeout_is_not_lost() {
         ("timeout", || assert_eq!(timeout(LONG, || sleep(LONG)), Ok(()))),
         ("scope", || corovent::scope(|scope| drop(scope.spawn(|| sleep(LONG))))),
         ("blocking", || corovent::threadpool::blocking(|| std::thread::sleep(5 * SHORT))),
+        ("block_on", || corovent::task::block_on(std::future::pending())),
         ("accept", || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept())),
         ("read", || {
             let (client, _server) = pair();

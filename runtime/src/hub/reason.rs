@@ -39,6 +39,8 @@ pub(crate) enum What {
     Condvar,
     /// A call on a file.
     File,
+    /// A future to be polled again.
+    Future,
     /// The end of a coroutine that was killed.
     Kill,
     /// A lock that one may hold.
@@ -85,6 +87,7 @@ impl Reason {
             Reason::Queue(What::Blocking, _) => "blocking job",
             Reason::Queue(What::Condvar, _) => "notification",
             Reason::Queue(What::File, _) => "file",
+            Reason::Queue(What::Future, _) => "future",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",

@@ -26,7 +26,7 @@ fn take(lane: &'static Lane) -> Option<Box<Entry>> {
 
 #[test]
 fn jobs_leave_the_line_in_the_order_in_which_they_came() {
-    static LANE: Lane = Lane::new("test", 1);
+    static LANE: Lane = Lane::new("test", 1, IDLE_EXIT);
     let (sender, receiver) = mpsc::channel();
     let run_next = || (take(&LANE).expect("a job is in line").job)(Ok(()));
     (0..3).for_each(|number| push(&LANE, &sender, number));
@@ -42,7 +42,7 @@ fn jobs_leave_the_line_in_the_order_in_which_they_came() {
 /// it has counted on that thread.
 #[test]
 fn a_thread_that_wants_to_leave_stays_for_a_job() {
-    static LANE: Lane = Lane::new("test", 1);
+    static LANE: Lane = Lane::new("test", 1, IDLE_EXIT);
     let (sender, receiver) = mpsc::channel();
     {
         let mut inner = LANE.queue.lock();
@@ -65,7 +65,7 @@ fn a_thread_that_wants_to_leave_stays_for_a_job() {
 
 #[test]
 fn jobs_fail_only_if_there_is_no_thread_at_all() {
-    static LANE: Lane = Lane::new("test", 4);
+    static LANE: Lane = Lane::new("test", 4, IDLE_EXIT);
     let (sender, receiver) = mpsc::channel();
     let error = io::Error::from_raw_os_error(11);
     (0..3).for_each(|number| push(&LANE, &sender, number));
@@ -110,4 +110,57 @@ fn a_result_that_comes_together_with_a_kill_is_given() {
     }
     assert!(task.join().unwrap_err().is::<Killed>());
     assert_eq!(got.get(), 5);
+}
+
+/// gevent's test of its pool: jobs of one size after the other, on few threads.
+#[test]
+fn a_thousand_jobs_on_two_threads_run_in_order() {
+    static LANE: Lane = Lane::new("test", 2, IDLE_EXIT);
+    let begun = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tasks: Vec<_> = (0..1000)
+        .map(|n| {
+            let begun = Arc::clone(&begun);
+            spawn(move || {
+                run_on(&LANE, What::Blocking, Mode::Plain, move || {
+                    begun.lock().unwrap().push((thread::current().id(), n));
+                    n
+                })
+            })
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.join().unwrap().unwrap(), n);
+    }
+    let begun = begun.lock().unwrap();
+    assert_eq!(begun.len(), 1000);
+    let (first, _) = begun[0];
+    let (own, others): (Vec<_>, Vec<_>) = begun.iter().partition(|(thread, _)| *thread == first);
+    assert!(own.is_sorted_by_key(|(_, n)| *n) && others.is_sorted_by_key(|(_, n)| *n));
+    assert!(others.iter().all(|(thread, _)| *thread == others[0].0), "more than two threads");
+}
+
+#[test]
+fn idle_threads_end_and_come_again() {
+    static LANE: Lane = Lane::new("test", 3, Duration::from_millis(1));
+    let mut ids = std::collections::HashSet::new();
+    for round in 1..=3 {
+        let meet = Arc::new(std::sync::Barrier::new(3));
+        let tasks = [(); 3].map(|()| {
+            let meet = Arc::clone(&meet);
+            spawn(move || {
+                let job = move || {
+                    meet.wait();
+                    thread::current().id()
+                };
+                run_on(&LANE, What::Blocking, Mode::Plain, job).unwrap()
+            })
+        });
+        ids.extend(tasks.map(|task| task.join().unwrap()));
+        while LANE.queue.lock().state.threads > 0 {
+            thread::yield_now();
+        }
+        let inner = LANE.queue.lock();
+        assert_eq!((inner.state.idle, inner.state.waiting), (0, 0));
+        assert_eq!(ids.len(), 3 * round);
+    }
 }

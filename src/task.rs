@@ -1,0 +1,3 @@
+//! Futures, where code blocks.
+
+pub use corovent_runtime::block_on;
