@@ -42,10 +42,7 @@ pub mod unix {
         pub use corovent_net::os::unix::net::UnixListener;
         pub use corovent_net::os::unix::net::UnixStream;
     }
-}
 
-/// What belongs to Unix.
-pub mod unix {
     /// The mirror of [`std::os::unix::fs`].
     pub mod fs {
         pub use corovent_runtime::fs::unix::DirBuilderExt;
