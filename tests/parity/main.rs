@@ -39,14 +39,14 @@ macro_rules! implements {
     }};
 }
 
-/// Asks a type for all traits that types of these modules may have.
+/// Asks a type for all traits that types of these modules may have. `io` is the world's.
 macro_rules! answers {
     ($type:ty) => {
         answers!(
             $type: Send, Sync, Unpin, std::panic::UnwindSafe, std::panic::RefUnwindSafe,
             std::fmt::Debug, std::fmt::Display, std::error::Error, Clone, Copy, Default, PartialEq,
             Eq, PartialOrd, Ord, std::hash::Hash, std::io::Read, std::io::Write, std::io::Seek,
-            std::io::BufRead, std::io::IsTerminal, std::os::fd::AsFd, std::os::fd::AsRawFd,
+            std::io::BufRead, io::IsTerminal, std::os::fd::AsFd, std::os::fd::AsRawFd,
             std::os::fd::IntoRawFd, std::os::fd::FromRawFd, From<std::os::fd::OwnedFd>,
             Into<std::os::fd::OwnedFd>, Iterator, DoubleEndedIterator, ExactSizeIterator,
             std::iter::FusedIterator, std::ops::Deref, std::ops::DerefMut
@@ -91,7 +91,7 @@ world!(green:
     pub use corovent::os;
     pub use corovent::thread;
     pub use corovent::fs;
-    pub use corovent::io;
+    pub mod io { pub use corovent::io::*; pub use std::io::IsTerminal; }
     pub use std::process;
     pub use corovent::sync;
 );

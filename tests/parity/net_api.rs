@@ -310,6 +310,197 @@ const _: () = {
     }
 };
 
+fn net_udpsocket_bind<A: net::ToSocketAddrs>(a0: A) -> io::Result<net::UdpSocket> {
+    <net::UdpSocket>::bind(a0)
+}
+
+fn net_udpsocket_recv_from<'e0, 'e1>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 mut [u8],
+) -> io::Result<(usize, net::SocketAddr)> {
+    <net::UdpSocket>::recv_from(a0, a1)
+}
+
+fn net_udpsocket_peek_from<'e0, 'e1>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 mut [u8],
+) -> io::Result<(usize, net::SocketAddr)> {
+    <net::UdpSocket>::peek_from(a0, a1)
+}
+
+fn net_udpsocket_send_to<'e0, 'e1, A: net::ToSocketAddrs>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 [u8],
+    a2: A,
+) -> io::Result<usize> {
+    <net::UdpSocket>::send_to(a0, a1, a2)
+}
+
+fn net_udpsocket_peer_addr<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<net::SocketAddr> {
+    <net::UdpSocket>::peer_addr(a0)
+}
+
+fn net_udpsocket_local_addr<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<net::SocketAddr> {
+    <net::UdpSocket>::local_addr(a0)
+}
+
+fn net_udpsocket_try_clone<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<net::UdpSocket> {
+    <net::UdpSocket>::try_clone(a0)
+}
+
+fn net_udpsocket_set_read_timeout<'e0>(
+    a0: &'e0 net::UdpSocket,
+    a1: Option<::std::time::Duration>,
+) -> io::Result<()> {
+    <net::UdpSocket>::set_read_timeout(a0, a1)
+}
+
+fn net_udpsocket_set_write_timeout<'e0>(
+    a0: &'e0 net::UdpSocket,
+    a1: Option<::std::time::Duration>,
+) -> io::Result<()> {
+    <net::UdpSocket>::set_write_timeout(a0, a1)
+}
+
+fn net_udpsocket_read_timeout<'e0>(
+    a0: &'e0 net::UdpSocket,
+) -> io::Result<Option<::std::time::Duration>> {
+    <net::UdpSocket>::read_timeout(a0)
+}
+
+fn net_udpsocket_write_timeout<'e0>(
+    a0: &'e0 net::UdpSocket,
+) -> io::Result<Option<::std::time::Duration>> {
+    <net::UdpSocket>::write_timeout(a0)
+}
+
+fn net_udpsocket_set_broadcast<'e0>(a0: &'e0 net::UdpSocket, a1: bool) -> io::Result<()> {
+    <net::UdpSocket>::set_broadcast(a0, a1)
+}
+
+fn net_udpsocket_broadcast<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<bool> {
+    <net::UdpSocket>::broadcast(a0)
+}
+
+fn net_udpsocket_set_multicast_loop_v4<'e0>(a0: &'e0 net::UdpSocket, a1: bool) -> io::Result<()> {
+    <net::UdpSocket>::set_multicast_loop_v4(a0, a1)
+}
+
+fn net_udpsocket_multicast_loop_v4<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<bool> {
+    <net::UdpSocket>::multicast_loop_v4(a0)
+}
+
+fn net_udpsocket_set_multicast_ttl_v4<'e0>(a0: &'e0 net::UdpSocket, a1: u32) -> io::Result<()> {
+    <net::UdpSocket>::set_multicast_ttl_v4(a0, a1)
+}
+
+fn net_udpsocket_multicast_ttl_v4<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<u32> {
+    <net::UdpSocket>::multicast_ttl_v4(a0)
+}
+
+fn net_udpsocket_set_multicast_loop_v6<'e0>(a0: &'e0 net::UdpSocket, a1: bool) -> io::Result<()> {
+    <net::UdpSocket>::set_multicast_loop_v6(a0, a1)
+}
+
+fn net_udpsocket_multicast_loop_v6<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<bool> {
+    <net::UdpSocket>::multicast_loop_v6(a0)
+}
+
+fn net_udpsocket_set_ttl<'e0>(a0: &'e0 net::UdpSocket, a1: u32) -> io::Result<()> {
+    <net::UdpSocket>::set_ttl(a0, a1)
+}
+
+fn net_udpsocket_ttl<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<u32> {
+    <net::UdpSocket>::ttl(a0)
+}
+
+fn net_udpsocket_join_multicast_v4<'e0, 'e1, 'e2>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 net::Ipv4Addr,
+    a2: &'e2 net::Ipv4Addr,
+) -> io::Result<()> {
+    <net::UdpSocket>::join_multicast_v4(a0, a1, a2)
+}
+
+fn net_udpsocket_join_multicast_v6<'e0, 'e1>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 net::Ipv6Addr,
+    a2: u32,
+) -> io::Result<()> {
+    <net::UdpSocket>::join_multicast_v6(a0, a1, a2)
+}
+
+fn net_udpsocket_leave_multicast_v4<'e0, 'e1, 'e2>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 net::Ipv4Addr,
+    a2: &'e2 net::Ipv4Addr,
+) -> io::Result<()> {
+    <net::UdpSocket>::leave_multicast_v4(a0, a1, a2)
+}
+
+fn net_udpsocket_leave_multicast_v6<'e0, 'e1>(
+    a0: &'e0 net::UdpSocket,
+    a1: &'e1 net::Ipv6Addr,
+    a2: u32,
+) -> io::Result<()> {
+    <net::UdpSocket>::leave_multicast_v6(a0, a1, a2)
+}
+
+fn net_udpsocket_take_error<'e0>(a0: &'e0 net::UdpSocket) -> io::Result<Option<io::Error>> {
+    <net::UdpSocket>::take_error(a0)
+}
+
+fn net_udpsocket_connect<'e0, A: net::ToSocketAddrs>(
+    a0: &'e0 net::UdpSocket,
+    a1: A,
+) -> io::Result<()> {
+    <net::UdpSocket>::connect(a0, a1)
+}
+
+fn net_udpsocket_send<'e0, 'e1>(a0: &'e0 net::UdpSocket, a1: &'e1 [u8]) -> io::Result<usize> {
+    <net::UdpSocket>::send(a0, a1)
+}
+
+fn net_udpsocket_recv<'e0, 'e1>(a0: &'e0 net::UdpSocket, a1: &'e1 mut [u8]) -> io::Result<usize> {
+    <net::UdpSocket>::recv(a0, a1)
+}
+
+fn net_udpsocket_peek<'e0, 'e1>(a0: &'e0 net::UdpSocket, a1: &'e1 mut [u8]) -> io::Result<usize> {
+    <net::UdpSocket>::peek(a0, a1)
+}
+
+fn net_udpsocket_set_nonblocking<'e0>(a0: &'e0 net::UdpSocket, a1: bool) -> io::Result<()> {
+    <net::UdpSocket>::set_nonblocking(a0, a1)
+}
+
+const _: () = {
+    fn is<
+        X: Send
+            + Sync
+            + Unpin
+            + ::std::panic::UnwindSafe
+            + ::std::panic::RefUnwindSafe
+            + ::std::fmt::Debug
+            + ::std::os::fd::AsFd
+            + From<::std::os::fd::OwnedFd>
+            + ::std::os::fd::AsRawFd
+            + ::std::os::fd::FromRawFd
+            + ::std::os::fd::IntoRawFd
+            + ?Sized,
+    >() {
+    }
+    fn ask(_: &net::UdpSocket) {
+        is::<net::UdpSocket>()
+    }
+};
+
+const _: () = {
+    fn is<X: From<net::UdpSocket> + ?Sized>() {}
+    fn ask(_: &::std::os::fd::OwnedFd) {
+        is::<::std::os::fd::OwnedFd>()
+    }
+};
+
 fn os_linux_net_tcpstreamext_set_quickack<'e0, Own: os::linux::net::TcpStreamExt + ?Sized>(
     a0: &'e0 Own,
     a1: bool,

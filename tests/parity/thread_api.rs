@@ -1,5 +1,27 @@
 // Written by `.ci/api --write`: what is stable in std, of thread.
 
+const _: () = {
+    fn is<
+        X: Send
+            + Sync
+            + Unpin
+            + ::std::panic::UnwindSafe
+            + ::std::panic::RefUnwindSafe
+            + Clone
+            + Copy
+            + Eq
+            + PartialEq
+            + ::std::fmt::Debug
+            + ::std::fmt::Display
+            + ::std::error::Error
+            + ?Sized,
+    >() {
+    }
+    fn ask(_: &thread::AccessError) {
+        is::<thread::AccessError>()
+    }
+};
+
 fn thread_builder_new() -> thread::Builder {
     <thread::Builder>::new()
 }
@@ -18,6 +40,17 @@ where
     T: Send + 'static,
 {
     <thread::Builder>::spawn(a0, a1)
+}
+
+unsafe fn thread_builder_spawn_unchecked<F, T>(
+    a0: thread::Builder,
+    a1: F,
+) -> io::Result<thread::JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    unsafe { <thread::Builder>::spawn_unchecked(a0, a1) }
 }
 
 fn thread_builder_spawn_scoped<'scope, 'env, F, T>(
@@ -64,6 +97,106 @@ const _: () = {
     fn is<X: Sync + ::std::fmt::Debug + ?Sized>() {}
     fn ask<T>(_: &thread::JoinHandle<T>) {
         is::<thread::JoinHandle<T>>()
+    }
+};
+
+fn thread_localkey_with<T: 'static, F, R>(a0: &'static thread::LocalKey<T>, a1: F) -> R
+where
+    F: FnOnce(&'_ T) -> R,
+{
+    <thread::LocalKey<T>>::with(a0, a1)
+}
+
+fn thread_localkey_try_with<T: 'static, F, R>(
+    a0: &'static thread::LocalKey<T>,
+    a1: F,
+) -> Result<R, thread::AccessError>
+where
+    F: FnOnce(&'_ T) -> R,
+{
+    <thread::LocalKey<T>>::try_with(a0, a1)
+}
+
+fn thread_localkey_set<T: 'static>(a0: &'static thread::LocalKey<::std::cell::Cell<T>>, a1: T) {
+    <thread::LocalKey<::std::cell::Cell<T>>>::set(a0, a1)
+}
+
+fn thread_localkey_get<T: 'static>(a0: &'static thread::LocalKey<::std::cell::Cell<T>>) -> T
+where
+    T: Copy,
+{
+    <thread::LocalKey<::std::cell::Cell<T>>>::get(a0)
+}
+
+fn thread_localkey_take<T: 'static>(a0: &'static thread::LocalKey<::std::cell::Cell<T>>) -> T
+where
+    T: Default,
+{
+    <thread::LocalKey<::std::cell::Cell<T>>>::take(a0)
+}
+
+fn thread_localkey_replace<T: 'static>(
+    a0: &'static thread::LocalKey<::std::cell::Cell<T>>,
+    a1: T,
+) -> T {
+    <thread::LocalKey<::std::cell::Cell<T>>>::replace(a0, a1)
+}
+
+fn thread_localkey_with_borrow<T: 'static, F, R>(
+    a0: &'static thread::LocalKey<::std::cell::RefCell<T>>,
+    a1: F,
+) -> R
+where
+    F: FnOnce(&'_ T) -> R,
+{
+    <thread::LocalKey<::std::cell::RefCell<T>>>::with_borrow(a0, a1)
+}
+
+fn thread_localkey_with_borrow_mut<T: 'static, F, R>(
+    a0: &'static thread::LocalKey<::std::cell::RefCell<T>>,
+    a1: F,
+) -> R
+where
+    F: FnOnce(&'_ mut T) -> R,
+{
+    <thread::LocalKey<::std::cell::RefCell<T>>>::with_borrow_mut(a0, a1)
+}
+
+fn thread_localkey_set_2<T: 'static>(
+    a0: &'static thread::LocalKey<::std::cell::RefCell<T>>,
+    a1: T,
+) {
+    <thread::LocalKey<::std::cell::RefCell<T>>>::set(a0, a1)
+}
+
+fn thread_localkey_take_2<T: 'static>(a0: &'static thread::LocalKey<::std::cell::RefCell<T>>) -> T
+where
+    T: Default,
+{
+    <thread::LocalKey<::std::cell::RefCell<T>>>::take(a0)
+}
+
+fn thread_localkey_replace_2<T: 'static>(
+    a0: &'static thread::LocalKey<::std::cell::RefCell<T>>,
+    a1: T,
+) -> T {
+    <thread::LocalKey<::std::cell::RefCell<T>>>::replace(a0, a1)
+}
+
+const _: () = {
+    fn is<
+        X: Send + Sync + Unpin + ::std::panic::UnwindSafe + ::std::panic::RefUnwindSafe + ?Sized,
+    >() {
+    }
+    fn ask<T>(_: &thread::LocalKey<T>) {
+        is::<thread::LocalKey<T>>()
+    }
+};
+
+const _: () = {
+    fn is<X: ::std::fmt::Debug + ?Sized>() {}
+    fn ask<T: 'static>(_: &thread::LocalKey<T>) {
+        is::<thread::LocalKey<T>>()
     }
 };
 
@@ -193,6 +326,10 @@ fn thread_park_timeout(a0: ::std::time::Duration) {
     thread::park_timeout(a0)
 }
 
+fn thread_park_timeout_ms(a0: u32) {
+    thread::park_timeout_ms(a0)
+}
+
 fn thread_scope<'env, F, T>(a0: F) -> T
 where
     F: for<'scope> FnOnce(&'scope thread::Scope<'scope, 'env>) -> T,
@@ -202,6 +339,10 @@ where
 
 fn thread_sleep(a0: ::std::time::Duration) {
     thread::sleep(a0)
+}
+
+fn thread_sleep_ms(a0: u32) {
+    thread::sleep_ms(a0)
 }
 
 fn thread_spawn<F, T>(a0: F) -> thread::JoinHandle<T>
