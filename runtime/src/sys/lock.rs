@@ -12,6 +12,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ops::DerefMut;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
@@ -44,6 +46,10 @@ const SPINS_MAX: u32 = 100;
 unsafe impl<T: Send> Send for Lock<T> {}
 // SAFETY: as above; a shared lock gives exclusive access only.
 unsafe impl<T: Send> Sync for Lock<T> {}
+
+// No code of users runs while it is held, so no panic of theirs leaves the value half-changed.
+impl<T> UnwindSafe for Lock<T> {}
+impl<T> RefUnwindSafe for Lock<T> {}
 
 impl<T> Lock<T> {
     /// Makes a free lock.

@@ -1,0 +1,1 @@
+// Written by `.ci/api --write`: what is stable in std, of io.
