@@ -1,8 +1,8 @@
 //! Work off the thread: calls that would stop the hub run on threads of a pool.
 //!
 //! There are lanes with threads of their own, so that slow name lookups, and opens that wait
-//! for somebody else, do not hold up anything else. Threads are started when there is work and none is idle, up to a limit,
-//! and end when they have been idle for a while.
+//! for somebody else, do not hold up anything else. Threads are started when there is work and
+//! none is idle, up to a limit, and end when they have been idle for a while.
 
 mod flights;
 
