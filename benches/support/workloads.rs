@@ -1,12 +1,14 @@
 //! What is measured by itself, and beside other runtimes as well.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use corovent::JoinHandle;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::sync::Mutex;
 use corovent::thread::park;
 use corovent::yield_now;
 
@@ -37,6 +39,29 @@ pub(crate) fn spawn_and_join(total: usize, wave: usize) -> f64 {
             }
         }
     })
+}
+
+/// How many coroutines want one lock.
+pub(crate) const COROUTINES_AT_A_LOCK: usize = 100;
+
+/// Gives the nanoseconds of one turn at a lock that all want and each holds over a yield.
+pub(crate) fn contended_locks(total: usize) -> f64 {
+    let each = total / COROUTINES_AT_A_LOCK;
+    let lock = Arc::new(Mutex::new(0));
+    let body = || {
+        let lock = Arc::clone(&lock);
+        move || {
+            for _ in 0..each {
+                let mut total = lock.lock().expect("nobody panics");
+                yield_now();
+                *total += 1;
+            }
+        }
+    };
+    let handles: Vec<_> = (0..COROUTINES_AT_A_LOCK).map(|_| spawn(body())).collect();
+    let ns = ns_each(COROUTINES_AT_A_LOCK * each, || join_all(handles));
+    assert_eq!(*lock.lock().expect("nobody panics"), COROUTINES_AT_A_LOCK * each);
+    ns
 }
 
 /// Gives by how many milliseconds the sleepers take longer than the longest sleep, from the

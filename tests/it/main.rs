@@ -25,6 +25,7 @@ mod locals;
 mod memory;
 mod mirror;
 mod mutexes;
+mod onces;
 mod order;
 mod panics;
 mod pool;
