@@ -20,6 +20,7 @@ use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
+use crate::sys::atomic::fence;
 use crate::sys::epoll;
 use crate::sys::lock::Lock;
 use crate::sys::records::Record;
@@ -100,6 +101,8 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
     });
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
+    // Pairs with `wake::retry`, which has to find every hub whose tasks could wait.
+    fence(Ordering::SeqCst);
     record
 }
 

@@ -54,7 +54,8 @@ impl WakeRef {
 #[cold]
 pub(crate) fn retry(queue: Option<usize>) {
     RETRIES.fetch_add(2, Ordering::Relaxed);
-    // Pairs with `retries`: who sees the old number is found below.
+    // Whoever has not seen the new number has announced its wait, or opened its hub, before
+    // this, and is found below: `announce` and `shared::open` have the other fence.
     fence(Ordering::SeqCst);
     shared::for_each(|hub| {
         hub.post(hub.first_ticket(), Message::Retry(queue));
@@ -69,18 +70,11 @@ pub(crate) fn retry(queue: Option<usize>) {
 
 /// How often [`retry`] was called: an odd number, which goes round.
 ///
-/// A wake that was given when this was the same has not been lost, as far as is known. Who
+/// A wake that was given when it was the same has not been lost, as far as is known. Who
 /// relies on that, and has announced its wait before it asked, is woken if it turns out to
 /// be.
-pub(crate) fn retries() -> u32 {
-    fence(Ordering::SeqCst);
-    RETRIES.load(Ordering::Relaxed)
-}
-
-/// The same for who is about to give a wake. It may be out of date, and no harm is done: then
-/// the wake counts as lost.
 #[inline]
-pub(crate) fn retries_seen() -> u32 {
+pub(crate) fn retries() -> u32 {
     RETRIES.load(Ordering::Relaxed)
 }
 
@@ -120,6 +114,8 @@ impl Place {
         // A task's reason is looked at only once it waits, by its own hub.
         if let Place::Thread(Seat { parker, .. }) = self {
             parker.queue.store(reason.queue().unwrap_or(0), Ordering::Release);
+            // Pairs with `retry`, for those who ask for `retries` next.
+            fence(Ordering::SeqCst);
         }
     }
 

@@ -87,6 +87,7 @@ impl Once {
     /// Never.
     #[must_use]
     #[inline]
+    #[expect(clippy::new_without_default, reason = "std's has no default")]
     pub const fn new() -> Once {
         Once { state: AtomicU32::new(INCOMPLETE), runner: WaitQueue::new(None) }
     }

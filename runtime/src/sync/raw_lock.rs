@@ -27,7 +27,6 @@ use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::hub::wake::retries;
-use crate::hub::wake::retries_seen;
 use crate::join::interrupted;
 use crate::scheduler::Outcome;
 use crate::sync::line::Line;
@@ -256,7 +255,8 @@ impl RawLock {
     }
 
     /// Takes the lock and leaves the line, or sets a note in the word. It is one exchange, so
-    /// an unlock comes either before it or sees the note.
+    /// an unlock comes either before it or sees the note; one that is there already is not
+    /// taken out meanwhile.
     fn take_or(
         &self,
         line: &mut LineGuard<'_>,
@@ -271,6 +271,8 @@ impl RawLock {
             let new = if may {
                 let queued = if line.is_empty_without(node) { 0 } else { QUEUED };
                 (word & !(QUEUED | PASSED) | queued) + kind.share()
+            } else if word & note == note {
+                return false;
             } else {
                 word | note
             };
@@ -322,7 +324,7 @@ impl RawLock {
             return None;
         }
         let called = line.take_first();
-        line.set_number(retries_seen());
+        line.set_number(retries());
         if line.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
         }

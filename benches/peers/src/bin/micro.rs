@@ -1,5 +1,5 @@
 //! Small measurements of corovent and of tokio's current-thread runtime, in turns: yielding,
-//! spawning and joining, sleeping, skynet.
+//! spawning and joining, a lock, sleeping, skynet.
 //!
 //! It measures when it is given `--bench`, as cargo does with benches; else it runs
 //! everything once.
@@ -10,6 +10,7 @@ mod support;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::support::Race;
@@ -18,6 +19,8 @@ use crate::support::print_figure;
 use crate::support::print_head;
 use crate::support::scale;
 use crate::support::workloads::CHILDREN;
+use crate::support::workloads::COROUTINES_AT_A_LOCK;
+use crate::support::workloads::contended_locks;
 use crate::support::workloads::overrun_ms;
 use crate::support::workloads::skynet;
 use crate::support::workloads::sleep_of;
@@ -38,6 +41,12 @@ fn main() {
     }
     pair("spawn + join one by one", || spawn_and_join(many, 1), || tokio_spawns(many, 1));
     pair("spawn + join all at once", || spawn_and_join(many, many), || tokio_spawns(many, many));
+    let turns = scale(1_000_000, 2_000);
+    pair(
+        &format!("mutex that {COROUTINES_AT_A_LOCK} want"),
+        || contended_locks(turns),
+        || tokio_locks(turns),
+    );
     print_head("ms");
     pair(
         &format!("{many} sleepers, overrun"),
@@ -100,6 +109,30 @@ fn tokio_spawns(total: usize, wave: usize) -> f64 {
             }
         }
         start.elapsed().as_nanos() as f64 / total as f64
+    })
+}
+
+fn tokio_locks(total: usize) -> f64 {
+    let each = total / COROUTINES_AT_A_LOCK;
+    runtime().block_on(async {
+        let lock = Arc::new(tokio::sync::Mutex::new(0));
+        let spawn = |_| {
+            let lock = Arc::clone(&lock);
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    let mut total = lock.lock().await;
+                    tokio::task::yield_now().await;
+                    *total += 1;
+                }
+            })
+        };
+        let handles: Vec<_> = (0..COROUTINES_AT_A_LOCK).map(spawn).collect();
+        let start = Instant::now();
+        for handle in handles {
+            handle.await.expect("it does not panic");
+        }
+        assert_eq!(*lock.lock().await, COROUTINES_AT_A_LOCK * each);
+        start.elapsed().as_nanos() as f64 / (COROUTINES_AT_A_LOCK * each) as f64
     })
 }
 
