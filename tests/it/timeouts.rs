@@ -14,6 +14,12 @@ use corovent::net::TcpListener;
 use corovent::net::TcpStream;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::sync::Barrier;
+use corovent::sync::Condvar;
+use corovent::sync::Mutex;
+use corovent::sync::Once;
+use corovent::sync::OnceLock;
+use corovent::sync::RwLock;
 use corovent::thread::park;
 use corovent::thread::park_timeout;
 use corovent::timeout;
@@ -86,6 +92,28 @@ fn an_outer_timeout_is_not_lost() {
         ("scope", || corovent::scope(|scope| drop(scope.spawn(|| sleep(LONG))))),
         ("blocking", || corovent::threadpool::blocking(|| std::thread::sleep(5 * SHORT))),
         ("block_on", || corovent::task::block_on(std::future::pending())),
+        ("Mutex::lock", || {
+            let lock = Mutex::new(());
+            let _guard = lock.lock();
+            drop(lock.lock());
+        }),
+        ("RwLock::read", || {
+            let lock = RwLock::new(());
+            let _guard = lock.write();
+            drop(lock.read());
+        }),
+        ("RwLock::write", || {
+            let lock = RwLock::new(());
+            let _guard = lock.read();
+            drop(lock.write());
+        }),
+        ("Condvar::wait", || drop(Condvar::new().wait(Mutex::new(()).lock().unwrap()))),
+        ("Condvar::wait_timeout", || {
+            drop(Condvar::new().wait_timeout(Mutex::new(()).lock().unwrap(), LONG));
+        }),
+        ("Barrier::wait", || assert!(!Barrier::new(2).wait().is_leader())),
+        ("Once::wait", || Once::new().wait()),
+        ("OnceLock::wait", || OnceLock::<()>::new().wait().to_owned()),
         ("accept", || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept())),
         ("read", || {
             let (client, _server) = pair();

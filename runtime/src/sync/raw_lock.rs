@@ -13,7 +13,8 @@
 //! **Invariants**, all under the line's lock: `QUEUED` is set while somebody is in line. If
 //! the lock would suit the first in line, somebody is called or about to be. Who is called
 //! and leaves calls the next. A call is forgotten when the hub of one that was called has
-//! ended (`hub::wake::retries`), so the lock is never kept for somebody who does not come.
+//! ended (`hub::wake::retries`), so the lock is never kept for somebody who does not come. It
+//! is kept for one whose thread is busy: that is the price of a line.
 
 use std::fmt;
 use std::mem;
@@ -155,8 +156,8 @@ impl RawLock {
         if self.overtake(kind) {
             return Ok(());
         }
-        let readers = self.word.load(Ordering::Relaxed) / READER;
-        assert!(readers < READERS_MAX, "too many active read locks on RwLock");
+        let is_one_too_many = self.word.load(Ordering::Relaxed) / READER >= READERS_MAX;
+        assert!(kind == Kind::Write || !is_one_too_many, "too many active read locks on RwLock");
         let node = pin!(Node::new(kind as u32));
         let node = node.as_ref();
         let reason = self.line.reason(what);
