@@ -72,7 +72,7 @@ fn when_both_are_over_the_outer_one_ends_its_block() {
 /// Each call that waits with a time of its own: an outer timeout is not lost in it.
 #[test]
 fn an_outer_timeout_is_not_lost() {
-    let calls: Vec<(&str, fn())> = vec![
+    let mut calls: Vec<(&str, fn())> = vec![
         ("sleep", || sleep(LONG)),
         ("park", park),
         ("park_timeout", || park_timeout(LONG)),
@@ -92,28 +92,6 @@ fn an_outer_timeout_is_not_lost() {
         ("scope", || corovent::scope(|scope| drop(scope.spawn(|| sleep(LONG))))),
         ("blocking", || corovent::threadpool::blocking(|| std::thread::sleep(5 * SHORT))),
         ("block_on", || corovent::task::block_on(std::future::pending())),
-        ("Mutex::lock", || {
-            let lock = Mutex::new(());
-            let _guard = lock.lock();
-            drop(lock.lock());
-        }),
-        ("RwLock::read", || {
-            let lock = RwLock::new(());
-            let _guard = lock.write();
-            drop(lock.read());
-        }),
-        ("RwLock::write", || {
-            let lock = RwLock::new(());
-            let _guard = lock.read();
-            drop(lock.write());
-        }),
-        ("Condvar::wait", || drop(Condvar::new().wait(Mutex::new(()).lock().unwrap()))),
-        ("Condvar::wait_timeout", || {
-            drop(Condvar::new().wait_timeout(Mutex::new(()).lock().unwrap(), LONG));
-        }),
-        ("Barrier::wait", || assert!(!Barrier::new(2).wait().is_leader())),
-        ("Once::wait", || Once::new().wait()),
-        ("OnceLock::wait", || OnceLock::<()>::new().wait().to_owned()),
         ("accept", || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept())),
         ("read", || {
             let (client, _server) = pair();
@@ -144,6 +122,7 @@ fn an_outer_timeout_is_not_lost() {
             sleep(LONG);
         }),
     ];
+    calls.extend(lock_calls());
     for (name, call) in calls {
         run(|| {
             // On the root and in a coroutine.
@@ -157,6 +136,34 @@ fn an_outer_timeout_is_not_lost() {
             }
         });
     }
+}
+
+/// Waits in locks, each for what does not come.
+fn lock_calls() -> Vec<(&'static str, fn())> {
+    vec![
+        ("Mutex::lock", || {
+            let lock = Mutex::new(());
+            let _guard = lock.lock();
+            drop(lock.lock());
+        }),
+        ("RwLock::read", || {
+            let lock = RwLock::new(());
+            let _guard = lock.write();
+            drop(lock.read());
+        }),
+        ("RwLock::write", || {
+            let lock = RwLock::new(());
+            let _guard = lock.read();
+            drop(lock.write());
+        }),
+        ("Condvar::wait", || drop(Condvar::new().wait(Mutex::new(()).lock().unwrap()))),
+        ("Condvar::wait_timeout", || {
+            drop(Condvar::new().wait_timeout(Mutex::new(()).lock().unwrap(), LONG));
+        }),
+        ("Barrier::wait", || assert!(!Barrier::new(2).wait().is_leader())),
+        ("Once::wait", || Once::new().wait()),
+        ("OnceLock::wait", || OnceLock::<()>::new().wait().to_owned()),
+    ]
 }
 
 pub(crate) fn pair() -> (TcpStream, TcpStream) {
