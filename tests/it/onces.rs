@@ -60,11 +60,11 @@ fn pause(world: World) {
 fn they_are_what_std_is() {
     fn traits<T: Send + Sync + UnwindSafe + RefUnwindSafe + Unpin + Debug>() {}
     traits::<Once>();
-    traits::<OnceState>();
     traits::<OnceLock<i32>>();
     traits::<LazyLock<i32>>();
     fn send<T: Send>() {}
     send::<OnceLock<Cell<i32>>>();
+    send::<OnceState>();
     send::<LazyLock<Cell<i32>>>();
     let (own, std) = (Once::new(), std::sync::Once::new());
     assert_eq!(format!("{own:?}"), format!("{std:?}"));

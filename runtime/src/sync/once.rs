@@ -1,6 +1,8 @@
 //! One-time initialisation: one runs it, the others wait until it is done.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 
@@ -43,6 +45,8 @@ pub struct Once {
 /// mirror of [`std::sync::OnceState`].
 pub struct OnceState {
     is_poisoned: bool,
+    /// It is not `Sync`, as std's is not.
+    _stays: PhantomData<Cell<bool>>,
 }
 
 /// How far a `Once` is that nobody else can reach.
@@ -222,7 +226,7 @@ impl Once {
         });
         if let Found::Turn { is_poisoned } = self.check(found) {
             let mut run = Run { once: self, end: POISONED };
-            shield(|| f(&OnceState { is_poisoned }));
+            shield(|| f(&OnceState { is_poisoned, _stays: PhantomData }));
             run.end = COMPLETE;
         }
     }
