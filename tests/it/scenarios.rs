@@ -153,7 +153,7 @@ fn two_that_join_each_other_are_a_deadlock() {
             let [first, second] = names;
             let both = [Some(first.spawn(join(1)).unwrap()), Some(second.spawn(join(0)).unwrap())];
             *handles.borrow_mut() = both;
-            let payload = catch_unwind(AssertUnwindSafe(|| sleep_without_end())).unwrap_err();
+            let payload = catch_unwind(AssertUnwindSafe(park_for_ever)).unwrap_err();
             let report = payload.downcast::<Deadlock>().unwrap().to_string();
             for name in ["'tick' (#", "'tock' (#", "join (#"] {
                 assert!(report.contains(name), "{name} is not in:\n{report}");
@@ -162,7 +162,7 @@ fn two_that_join_each_other_are_a_deadlock() {
     });
 }
 
-fn sleep_without_end() {
+fn park_for_ever() {
     loop {
         park();
     }
