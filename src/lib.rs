@@ -33,6 +33,9 @@ pub use corovent_runtime::ScopedJoinHandle;
 pub use corovent_runtime::catch_unwind;
 pub use corovent_runtime::coroutine_local;
 /// The name by which code that says `std::thread_local!` finds [`coroutine_local!`].
+///
+/// `thread_local!` alone is std's in every module that does not import this one by name; after
+/// `use corovent::*` the compiler asks which of the two is meant.
 pub use corovent_runtime::coroutine_local as thread_local;
 pub use corovent_runtime::current;
 pub use corovent_runtime::is_coroutine;

@@ -407,7 +407,11 @@ fn store<T>(site: &'static Site<T>, value: T) -> Result<InUse<T>, AccessError> {
     }
     let stored = hub::with_locals(|locals| {
         let locals = locals.expect("the code is still that of a coroutine");
-        locals.get_or_init(Box::<Storage>::default).insert(site, value)
+        if locals.get().is_none() {
+            // Made first: the allocator may be the user's, and have locals.
+            let _ = locals.set(Box::<Storage>::default());
+        }
+        locals.get().expect("it was just set").insert(site, value)
     });
     // What is dropped may run code of the user's, so it is dropped out here.
     let (value, replaced) = stored.map_err(|_destroyed| AccessError)?;

@@ -270,3 +270,107 @@ impl fmt::Debug for Storage {
         f.debug_struct("Storage").field("values", &self.entries().len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    macro_rules! site {
+        ($type:ty) => {{
+            std::thread_local!(static OWN: $type = unreachable!("no thread is asked"));
+            static SITE: Site<$type> = Site::new(|| unreachable!("nothing is made here"), OWN);
+            &SITE
+        }};
+    }
+
+    /// Notes its name when it is dropped.
+    struct Noted(&'static str, Rc<RefCell<Vec<&'static str>>>);
+
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(self.0);
+        }
+    }
+
+    fn value_of<T: Copy>(storage: &Storage, site: &'static Site<T>) -> Option<T> {
+        match storage.find(site) {
+            Found::Alive(value) => Some(*value),
+            Found::Absent => None,
+            Found::Destroyed => unreachable!("it has no destructor"),
+        }
+    }
+
+    #[test]
+    fn values_are_found_by_their_sites() {
+        let (number, text) = (site!(u64), site!(&'static str));
+        let (one, other) = (Storage::default(), Storage::default());
+        assert!(one.insert(number, 1).is_ok_and(|(value, old)| *value == 1 && old.is_none()));
+        assert!(one.insert(text, "one").is_ok());
+        // In the other order, so that the places differ.
+        assert!(other.insert(text, "other").is_ok());
+        assert!(value_of(&other, number).is_none());
+        assert!(other.insert(number, 2).is_ok());
+        for _ in 0..2 {
+            assert_eq!((value_of(&one, number), value_of(&one, text)), (Some(1), Some("one")));
+            assert_eq!(
+                (value_of(&other, number), value_of(&other, text)),
+                (Some(2), Some("other"))
+            );
+        }
+    }
+
+    #[test]
+    fn the_newest_goes_first_and_does_not_come_back() {
+        let notes = Rc::default();
+        let noted = |name| Noted(name, Rc::clone(&notes));
+        let (first, plain, second) = (site!(Noted), site!(u8), site!(Noted));
+        let storage = Storage::default();
+        assert!(storage.insert(first, noted("first")).is_ok());
+        assert!(storage.insert(second, noted("second")).is_ok());
+        assert!(storage.insert(plain, 3).is_ok());
+        drop(storage.take_newest());
+        assert!(matches!(storage.find(second), Found::Destroyed));
+        assert!(storage.insert(second, noted("refused")).is_err());
+        let late = site!(Noted);
+        assert!(storage.insert(late, noted("late")).is_ok());
+        while let Some(remains) = storage.take_newest() {
+            drop(remains);
+        }
+        assert_eq!(*notes.borrow(), ["second", "refused", "late", "first"]);
+        assert_eq!(value_of(&storage, plain), Some(3));
+    }
+
+    #[test]
+    fn what_is_replaced_is_handed_out() {
+        let notes = Rc::default();
+        let site = site!(Noted);
+        let storage = Storage::default();
+        let inner = storage.insert(site, Noted("inner", Rc::clone(&notes)));
+        assert!(inner.is_ok());
+        drop(inner);
+        let Ok((outer, replaced)) = storage.insert(site, Noted("outer", Rc::clone(&notes))) else {
+            unreachable!("nothing was destroyed");
+        };
+        drop(replaced);
+        assert_eq!((outer.0, notes.borrow().len()), ("outer", 1));
+        drop(outer);
+        drop(storage.take_newest());
+        assert_eq!(*notes.borrow(), ["inner", "outer"]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it leaks on purpose")]
+    fn a_value_in_use_is_leaked() {
+        let notes = Rc::default();
+        let site = site!(Noted);
+        let storage = Storage::default();
+        let in_use = storage.insert(site, Noted("kept", Rc::clone(&notes)));
+        drop(storage.take_newest());
+        drop(storage);
+        assert!(in_use.is_ok_and(|(value, _)| value.0 == "kept"));
+        assert!(notes.borrow().is_empty());
+    }
+}

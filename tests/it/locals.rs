@@ -584,6 +584,39 @@ fn child_exits_in_a_coroutine_with_values() {
     let _ = task.join();
 }
 
+/// The handle goes with the last of the locals, and nobody is left to take the result.
+#[test]
+fn a_local_may_hold_the_handle_of_its_own_coroutine() {
+    coroutine_local!(static OWN: RefCell<Option<corovent::JoinHandle<Rc<()>>>> = const {
+        RefCell::new(None)
+    });
+
+    run(|| {
+        let value = Rc::new(());
+        let handle = Rc::new(RefCell::new(None));
+        let task = spawn({
+            let (handle, value) = (Rc::clone(&handle), Rc::clone(&value));
+            move || {
+                OWN.set(handle.take());
+                value
+            }
+        });
+        handle.replace(Some(task));
+        yield_now();
+        assert_eq!(Rc::strong_count(&value), 1);
+
+        // Joining oneself is refused there as anywhere.
+        let handle = Rc::new(RefCell::new(None::<corovent::JoinHandle<()>>));
+        let task = spawn({
+            let handle = Rc::clone(&handle);
+            move || FIRST.set(at_end(move || drop(handle.take().unwrap().join())))
+        });
+        handle.replace(Some(task));
+        yield_now();
+        assert!(handle.borrow().is_none());
+    });
+}
+
 #[test]
 fn nothing_is_leaked() {
     run(|| {

@@ -34,6 +34,7 @@ mod readiness;
 mod reference;
 mod running;
 mod rwlocks;
+mod scenarios;
 mod scopes;
 mod shields;
 mod signals;

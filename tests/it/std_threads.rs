@@ -135,9 +135,11 @@ fn detached_spawns_of_spawns_run() {
 
 #[test]
 fn the_body_is_not_copied() {
-    let spawners: [fn(Box<dyn Fn() -> usize + Send>) -> usize; 2] = [
-        |body| thread::spawn(move || body()).join().unwrap(),
-        |body| thread::scope(|scope| scope.spawn(move || body()).join().unwrap()),
+    type Body = Box<dyn Fn() -> usize + Send>;
+
+    let spawners: [fn(Body) -> usize; 2] = [
+        |body| thread::spawn(body).join().unwrap(),
+        |body| thread::scope(|scope| scope.spawn(body).join().unwrap()),
     ];
     run(|| {
         for spawn in spawners {
@@ -297,6 +299,7 @@ fn a_scope_waits_for_what_the_drop_of_a_result_spawns() {
 
 /// Mostly that it compiles.
 #[test]
+#[allow(clippy::match_single_binding, reason = "it is what has to compile")]
 fn a_scoped_closure_may_look_at_a_borrow_without_using_it() {
     fn look(value: &u8) {
         thread::scope(|scope| {

@@ -214,6 +214,7 @@ impl Hub {
         let ended = unsafe { coroutine.resume() };
         let mut state = self.state();
         if let Some(stack) = ended {
+            self.running.set(ptr::null());
             state.scheduler.remove(slot);
             // SAFETY: the coroutine has ended: its frames are gone, and its record.
             unsafe { state.stacks.give_back(stack) };
