@@ -136,6 +136,11 @@ pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     poll(fd, libc::POLLOUT)
 }
 
+/// Whether reading was shut down, by a look that does not wait.
+pub(crate) fn has_ended(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    poll(fd, libc::POLLRDHUP)
+}
+
 fn poll(fd: BorrowedFd<'_>, events: libc::c_short) -> io::Result<bool> {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     // SAFETY: `entry` is one pollfd.
