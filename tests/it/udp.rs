@@ -251,7 +251,10 @@ fn a_destructor_does_not_wait_for_a_datagram() {
                 corovent::sleep(LONG);
             }
         });
-        yield_now();
+        // It has begun when it sleeps.
+        while debug::counters().timers == 0 {
+            yield_now();
+        }
         victim.kill();
         assert!(was_killed(victim));
         assert_eq!(told.take(), Some((ErrorKind::Other, b'x')));

@@ -204,7 +204,10 @@ fn a_destructor_does_not_wait_to_send() {
                     sleep(LONG);
                 }
             });
-            yield_now();
+            // It has begun when it sleeps.
+            while debug::counters().timers == 0 {
+                yield_now();
+            }
             victim.kill();
             assert!(was_killed(victim));
             assert_eq!(told.take().unwrap(), "the coroutine is unwinding");

@@ -69,7 +69,7 @@ impl Full {
     }
 }
 
-/// Lets others run until somebody pauses before trying again.
+/// Lets others run until somebody sleeps, or pauses before trying again.
 fn until_pausing() {
     while debug::counters().timers == 0 {
         yield_now();
@@ -164,7 +164,7 @@ fn a_destructor_does_not_wait_to_connect() {
                 sleep(LONG);
             }
         });
-        yield_now();
+        until_pausing();
         victim.kill();
         assert!(was_killed(victim));
         assert_eq!(told.take().unwrap(), "the coroutine is unwinding");
