@@ -64,18 +64,26 @@ impl<T: AsFd> Acceptor<T> {
         self.source.io()
     }
 
-    /// Accepts one connection; gives it with the address of its other end.
-    pub(crate) fn accept(&self) -> io::Result<(OwnedFd, SockAddr)> {
+    /// Accepts one connection; gives it with the address of its other end. `when_empty` gives
+    /// the error of an accept that found none: EAGAIN, if another has a chance.
+    pub(crate) fn accept(
+        &self,
+        when_empty: impl Fn(BorrowedFd<'_>) -> io::Error,
+    ) -> io::Result<(OwnedFd, SockAddr)> {
         let limit = || match listener::is_marked_nonblocking(self.io().as_fd()) {
             true => Limit::NonBlocking,
             false => Limit::None,
         };
         self.source.call(Direction::Read, limit, |fd| {
-            let accepted = match listener::accept_at_once(fd)? {
-                Some(accepted) => accepted,
-                None => accept_elsewhere(fd)?,
+            let accepted = match listener::accept_at_once(fd) {
+                Ok(Some(accepted)) => Ok(accepted),
+                Ok(None) => accept_elsewhere(fd),
+                Err(error) => Err(error),
             };
-            Ok(Done::more(accepted))
+            accepted.map(Done::more).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => when_empty(fd),
+                _ => error,
+            })
         })
     }
 

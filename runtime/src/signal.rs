@@ -68,7 +68,7 @@ pub fn wait(signals: &[i32]) -> io::Result<i32> {
     let bell = Bell::take()?;
     let heard: Vec<u32> = signals.iter().map(|signal| count_of(*signal)).collect();
     let source = Source::new(bell.as_fd());
-    source.call_for(
+    source.call_for::<_, false>(
         Reason::Signal,
         Direction::Read,
         || Limit::None,

@@ -63,8 +63,22 @@ fn the_traits_are_stds() {
     assert_eq!(differences!(&'static net::TcpStream, &'static std::net::TcpStream), []);
     assert_eq!(differences!(net::TcpListener, std::net::TcpListener), []);
     assert_eq!(differences!(net::Incoming<'static>, std::net::Incoming<'static>), []);
+    assert_eq!(differences!(net::UdpSocket, std::net::UdpSocket), []);
     // The question is one that can be answered with no.
     assert_eq!(differences!(std::rc::Rc<u8>, std::sync::Arc<u8>).len(), 2);
+}
+
+#[test]
+fn the_traits_of_unix_sockets_are_stds() {
+    use corovent::os::unix::net;
+    use std::os::unix::net as std_net;
+
+    assert_eq!(differences!(net::UnixStream, std_net::UnixStream), []);
+    assert_eq!(differences!(&'static net::UnixStream, &'static std_net::UnixStream), []);
+    assert_eq!(differences!(net::UnixListener, std_net::UnixListener), []);
+    assert_eq!(differences!(net::UnixDatagram, std_net::UnixDatagram), []);
+    assert_eq!(differences!(net::Incoming<'static>, std_net::Incoming<'static>), []);
+    assert!(implements!(&'static net::UnixListener, IntoIterator));
 }
 
 pub(crate) use differences;
@@ -74,7 +88,7 @@ pub(crate) use implements;
 macro_rules! errors {
     ($($imports:ident)::+; $($body:tt)*) => {{
         #[allow(unused_imports)]
-        use $($imports)::+::{TcpListener, TcpStream, ToSocketAddrs};
+        use $($imports)::+::*;
 
         let program = || -> io::Result<()> { $($body)* };
         program().map_err(|error| (error.kind(), error.raw_os_error(), error.to_string()))
@@ -89,6 +103,164 @@ macro_rules! fails_alike {
         assert_eq!(ours, theirs, "{}", stringify!($($body)*));
         assert!(theirs.is_err(), "{}", stringify!($($body)*));
     }};
+}
+
+/// The same for Unix sockets.
+macro_rules! unix_fails_alike {
+    ($($body:tt)*) => {{
+        let ours = errors!(corovent::os::unix::net; $($body)*.map(drop));
+        let theirs = errors!(std::os::unix::net; $($body)*.map(drop));
+        assert_eq!(ours, theirs, "{}", stringify!($($body)*));
+        assert!(theirs.is_err(), "{}", stringify!($($body)*));
+    }};
+}
+
+#[test]
+fn the_errors_of_udp_are_stds() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let none: &[SocketAddr] = &[];
+    run(|| {
+        fails_alike!(UdpSocket::bind(none));
+        fails_alike!(UdpSocket::bind(addr));
+        fails_alike!(UdpSocket::bind("1.1.1.1:9"));
+        fails_alike!(UdpSocket::bind("127.0.0.1"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.connect(none));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.connect("[::1]:x"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.connect("255.255.255.255:1"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.peer_addr());
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send(b"to nobody"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", none));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", "[::1]:1"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", "255.255.255.255:1"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send_to(b"x", "127.0.0.1:0"));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.send_to(&vec![0; 1 << 17], addr));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.set_read_timeout(Some(Duration::ZERO)));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.set_write_timeout(Some(Duration::ZERO)));
+        fails_alike!(UdpSocket::bind("127.0.0.1:0")?.set_ttl(1000));
+        fails_alike!({
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.set_read_timeout(Some(Duration::from_nanos(1)))?;
+            socket.recv_from(&mut [0])
+        });
+        fails_alike!({
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.set_nonblocking(true)?;
+            socket.peek(&mut [0])
+        });
+        fails_alike!({
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            socket.connect("127.0.0.1:1")?;
+            socket.send(b"x")?;
+            socket.recv(&mut [0])
+        });
+        fails_alike!({
+            let file = std::fs::File::open("/dev/null")?;
+            UdpSocket::from(OwnedFd::from(file)).recv(&mut [0])
+        });
+        // It receives, but an address of that family has no place in the result.
+        fails_alike!({
+            let (one, other) = std::os::unix::net::UnixDatagram::pair()?;
+            other.send(b"x")?;
+            UdpSocket::from(OwnedFd::from(one)).recv_from(&mut [0])
+        });
+    });
+}
+
+#[test]
+fn the_errors_of_unix_sockets_are_stds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let _listener = std::os::unix::net::UnixListener::bind(path("stream")).unwrap();
+    let _receiver = std::os::unix::net::UnixDatagram::bind(path("datagram")).unwrap();
+    let _gone = std::os::unix::net::UnixListener::bind(path("gone"));
+    drop(_gone);
+    let long = "x".repeat(108);
+    run(|| {
+        for at in ["", "a\0b", &long, "/no/such/directory/sock"] {
+            unix_fails_alike!(UnixStream::connect(at));
+            unix_fails_alike!(UnixDatagram::unbound()?.connect(at));
+            unix_fails_alike!(UnixDatagram::unbound()?.send_to(b"x", at));
+            unix_fails_alike!(UnixStream::connect_addr(&SocketAddr::from_pathname(at)?));
+        }
+        for at in ["a\0b", &long, "/no/such/directory/sock"] {
+            unix_fails_alike!(UnixListener::bind(at));
+            unix_fails_alike!(UnixDatagram::bind(at));
+        }
+        for name in ["none", "datagram", "gone", "."] {
+            unix_fails_alike!(UnixStream::connect(path(name)));
+        }
+        for name in ["none", "stream", "gone", "."] {
+            unix_fails_alike!(UnixDatagram::unbound()?.connect(path(name)));
+            unix_fails_alike!(UnixDatagram::unbound()?.send_to(b"x", path(name)));
+        }
+        unix_fails_alike!(UnixListener::bind(path("stream")));
+        unix_fails_alike!(UnixDatagram::bind(path("datagram")));
+        unix_fails_alike!(UnixDatagram::unbound()?.send(b"to nobody"));
+        unix_fails_alike!(UnixDatagram::unbound()?.peer_addr());
+        unix_fails_alike!(UnixDatagram::unbound()?.set_read_timeout(Some(Duration::ZERO)));
+        unix_fails_alike!(UnixStream::pair()?.0.set_write_timeout(Some(Duration::ZERO)));
+        unix_fails_alike!(UnixDatagram::pair()?.0.send(&vec![0; 1 << 24]));
+        unix_fails_alike!({
+            let (stream, _other) = UnixStream::pair()?;
+            stream.set_read_timeout(Some(Duration::from_nanos(1)))?;
+            (&stream).read(&mut [0])
+        });
+        unix_fails_alike!({
+            let (socket, other) = UnixDatagram::pair()?;
+            drop(other);
+            socket.send(b"x")
+        });
+        unix_fails_alike!({
+            let stream = UnixStream::pair()?.0;
+            (&stream).write(b"x")
+        });
+        unix_fails_alike!({
+            let listener = std::os::unix::net::UnixListener::bind(path("ours"))?;
+            std::fs::remove_file(path("ours"))?;
+            let listener = UnixListener::from(OwnedFd::from(listener));
+            listener.set_nonblocking(true)?;
+            listener.accept()
+        });
+        // It accepts, but an address of that family has no place in the result.
+        unix_fails_alike!({
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+            UnixListener::from(OwnedFd::from(listener)).accept()
+        });
+        unix_fails_alike!({
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+            socket.send_to(b"x", socket.local_addr()?)?;
+            UnixDatagram::from(OwnedFd::from(socket)).recv_from(&mut [0])
+        });
+    });
+}
+
+/// The text that `{:?}` gives, as std's types give it.
+#[test]
+fn the_debug_outputs_are_stds() {
+    #[track_caller]
+    fn alike<Ours: Debug + Into<Std>, Std: Debug>(ours: Ours) {
+        let text = format!("{ours:?}");
+        assert_eq!(text, format!("{:?}", ours.into()));
+    }
+
+    use corovent::net;
+    use corovent::os::unix::net as unix;
+
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        alike::<_, std::net::UdpSocket>(net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        alike::<_, std::net::TcpListener>(net::TcpListener::bind("127.0.0.1:0").unwrap());
+        alike::<_, std::os::unix::net::UnixStream>(unix::UnixStream::pair().unwrap().0);
+        let listener = unix::UnixListener::bind(dir.path().join("a")).unwrap();
+        let text = format!("{:?}", listener.incoming());
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        assert_eq!(text, format!("{:?}", listener.incoming()));
+        alike::<_, std::os::unix::net::UnixListener>(unix::UnixListener::from(listener));
+        let datagram = unix::UnixDatagram::bind(dir.path().join("b")).unwrap();
+        alike::<_, std::os::unix::net::UnixDatagram>(datagram);
+    });
 }
 
 #[test]

@@ -374,9 +374,8 @@ fn eintr_is_never_seen() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_echoes_in_a_storm_of_signals() {
+/// Interrupts system calls all the time, from now on.
+pub(crate) fn start_a_storm_of_signals() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: all zeros is a valid action; without SA_RESTART calls are interrupted.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -389,7 +388,12 @@ fn child_echoes_in_a_storm_of_signals() {
     let none = std::ptr::null_mut();
     // SAFETY: `timer` is valid for the call.
     assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, none) }, 0);
+}
 
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_echoes_in_a_storm_of_signals() {
+    start_a_storm_of_signals();
     run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();

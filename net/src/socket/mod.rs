@@ -85,7 +85,17 @@ impl<T: AsFd> Socket<T> {
         self.call_within(direction, || self.options.limit(direction), attempt)
     }
 
-    /// The same with another limit.
+    /// The same for a call of which epoll does not tell everything that ends its wait.
+    pub(crate) fn call_retrying<R>(
+        &self,
+        direction: Direction,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let limit = || self.options.limit(direction);
+        self.source.call_retrying(direction, limit, |fd| attempt(fd).map(Done::more))
+    }
+
+    /// The same as [`call`](Socket::call) with another limit.
     #[inline]
     pub(crate) fn call_within<R>(
         &self,

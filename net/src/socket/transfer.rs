@@ -32,12 +32,14 @@ impl<T: AsFd> Socket<T> {
         })
     }
 
-    /// Writes all, unless a timeout, an error or an interrupt ends it after a part.
+    /// Writes all, unless a timeout, an error or an interrupt ends it after a part. Of a Unix
+    /// stream epoll does not tell that writing was shut down, or reading at the other end; there
+    /// the kernel is asked again now and then.
     #[inline]
-    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write<const IS_UNIX: bool>(&self, buf: &[u8]) -> io::Result<usize> {
         let limit = || self.write_limit(buf.len());
         let mut rest = buf;
-        self.source.call(Direction::Write, limit, |fd| {
+        self.call_to_write::<IS_UNIX>(limit, |fd| {
             let count = sys::send(fd, rest)?;
             if count == rest.len() {
                 return Ok(Done::more(buf.len()));
@@ -48,14 +50,17 @@ impl<T: AsFd> Socket<T> {
     }
 
     /// Writes several buffers.
-    pub(crate) fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write_vectored<const IS_UNIX: bool>(
+        &self,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
         let bufs = &bufs[..bufs.len().min(sys::IOV_MAX)];
-        self.write_vectored_by(bufs, sys::send_vectored)
+        self.write_vectored_by::<IS_UNIX>(bufs, sys::send_vectored)
     }
 
     /// Writes several buffers, of which `first` sends the first part: it is called until it
     /// has sent something.
-    pub(crate) fn write_vectored_by(
+    pub(crate) fn write_vectored_by<const IS_UNIX: bool>(
         &self,
         bufs: &[IoSlice<'_>],
         mut first: impl FnMut(BorrowedFd<'_>, &[IoSlice<'_>]) -> io::Result<usize>,
@@ -63,7 +68,7 @@ impl<T: AsFd> Socket<T> {
         let wanted = sys::vectored_len(bufs.iter().map(|buf| buf.len()));
         let limit = || self.write_limit(wanted);
         let mut sent = 0;
-        self.source.call(Direction::Write, limit, |fd| {
+        self.call_to_write::<IS_UNIX>(limit, |fd| {
             let (count, tried) = match sent {
                 0 => (first(fd, bufs)?, wanted),
                 _ => send_rest(fd, bufs, sent, wanted)?,
@@ -75,6 +80,18 @@ impl<T: AsFd> Socket<T> {
             let part = self.part(sent, count);
             Ok(Done { drained: part.drained && count < tried, ..part })
         })
+    }
+
+    #[inline]
+    fn call_to_write<const IS_UNIX: bool>(
+        &self,
+        limit: impl Fn() -> Limit,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<usize>>,
+    ) -> io::Result<usize> {
+        match IS_UNIX {
+            true => self.source.call_retrying(Direction::Write, limit, attempt),
+            false => self.source.call(Direction::Write, limit, attempt),
+        }
     }
 
     /// How long a write of so many bytes may wait.
@@ -122,9 +139,10 @@ fn send_rest(
     Ok((sys::send_vectored(fd, &[])?, 0))
 }
 
-/// Implements `Read` and `Write` for a stream, and the waits that need no buffer.
+/// Implements `Read` and `Write` for a stream, and the waits that need no buffer. The second
+/// argument says whether it is a Unix stream.
 macro_rules! stream_traits {
-    ($ours:ident) => {
+    ($ours:ident, $is_unix:literal) => {
         impl $ours {
             /// Waits until there is something to read, without a buffer to read it into.
             ///
@@ -218,11 +236,11 @@ macro_rules! stream_traits {
         impl std::io::Write for &$ours {
             #[inline]
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-                self.socket.write(buf)
+                self.socket.write::<$is_unix>(buf)
             }
 
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                self.socket.write_vectored(bufs)
+                self.socket.write_vectored::<$is_unix>(bufs)
             }
 
             fn flush(&mut self) -> std::io::Result<()> {
@@ -247,11 +265,11 @@ macro_rules! stream_traits {
         impl std::io::Write for $ours {
             #[inline]
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-                self.socket.write(buf)
+                self.socket.write::<$is_unix>(buf)
             }
 
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-                self.socket.write_vectored(bufs)
+                self.socket.write_vectored::<$is_unix>(bufs)
             }
 
             fn flush(&mut self) -> std::io::Result<()> {

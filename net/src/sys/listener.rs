@@ -43,9 +43,8 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)
     let mut storage = SockAddrStorage::zeroed();
     let mut len = storage.size_of();
     let flags = libc::SOCK_CLOEXEC;
-    // SAFETY: `storage` has room for the address and `len` says how much.
-    let address = unsafe { storage.view_as::<libc::sockaddr>() };
-    // SAFETY: as above; accept4(2) writes at most `len` bytes.
+    let address = (&raw mut storage).cast();
+    // SAFETY: `storage` has room for `len` bytes, and accept4(2) writes no more.
     let fd = unsafe { libc::accept4(listener.as_raw_fd(), address, &raw mut len, flags) };
     let fd = check(fd as isize)? as libc::c_int;
     // SAFETY: accept4(2) returned it and nobody else owns it.

@@ -62,9 +62,7 @@ fn recv_from_with(
     let mut storage = SockAddrStorage::zeroed();
     let mut len = storage.size_of();
     let flags = flags | libc::MSG_DONTWAIT;
-    // SAFETY: `storage` has room for an address of any kind.
-    let addr: &mut libc::sockaddr = unsafe { storage.view_as() };
-    let start = buf.as_mut_ptr().cast();
+    let (start, addr) = (buf.as_mut_ptr().cast(), (&raw mut storage).cast());
     // SAFETY: `buf` is writable for its length, and `storage` for `len` bytes.
     let count = check(unsafe {
         libc::recvfrom(fd.as_raw_fd(), start, buf.len(), flags, addr, &raw mut len)
@@ -134,6 +132,11 @@ pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
 /// Whether there is room to write, by a look that does not wait.
 pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     poll(fd, libc::POLLOUT)
+}
+
+/// Whether reading was shut down, by a look that does not wait.
+pub(crate) fn has_ended(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    poll(fd, libc::POLLRDHUP)
 }
 
 fn poll(fd: BorrowedFd<'_>, events: libc::c_short) -> io::Result<bool> {

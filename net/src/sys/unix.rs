@@ -32,13 +32,17 @@ pub(crate) fn std_addr(addr: &SockAddr) -> io::Result<SocketAddr> {
     if let Some(name) = addr.as_abstract_namespace() {
         return SocketAddr::from_abstract_name(name);
     }
-    let unnamed = || SocketAddr::from_pathname("");
     match addr.as_pathname() {
         // A path without an end, of 108 bytes, can be bound, but not be written down in std:
         // what its owner sends is not to be lost for that.
         Some(path) => SocketAddr::from_pathname(path).or_else(|_| unnamed()),
         None => unnamed(),
     }
+}
+
+/// Gives the address of a socket without a name.
+pub(crate) fn unnamed() -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname("")
 }
 
 /// Makes a stream socket that does not block.

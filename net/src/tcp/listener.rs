@@ -115,7 +115,7 @@ impl TcpListener {
     /// file block, a kill or a timeout that finds the coroutine while a connection is taken
     /// comes after it.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (io, addr) = self.acceptor.accept()?;
+        let (io, addr) = self.acceptor.accept(|_| sys::would_block())?;
         let addr = sys::ip_addr(&addr)?;
         let io = io.into();
         let stream =

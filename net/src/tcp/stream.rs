@@ -64,7 +64,7 @@ pub struct TcpStream {
 }
 
 socket_options!(TcpStream);
-stream_traits!(TcpStream);
+stream_traits!(TcpStream, false);
 convert_socket!(TcpStream, std::net::TcpStream);
 
 impl TcpStream {

@@ -193,8 +193,10 @@ impl UnixDatagram {
     ///
     /// Nothing is lost: the datagram waits for the next caller.
     pub fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (count, addr) = self.socket.call(Direction::Read, |fd| sys::recv_from(fd, buf))?;
-        Ok((count, sys::unix::std_addr(&addr)?))
+        match self.receive(|fd| sys::recv_from(fd, buf))? {
+            Some((count, addr)) => Ok((count, sys::unix::std_addr(&addr)?)),
+            None => Ok((0, sys::unix::unnamed()?)),
+        }
     }
 
     /// Receives a datagram, and gives its length.
@@ -211,7 +213,7 @@ impl UnixDatagram {
     ///
     /// Nothing is lost: the datagram waits for the next caller.
     pub fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket.call(Direction::Read, |fd| sys::recv(fd, buf))
+        Ok(self.receive(|fd| sys::recv(fd, buf))?.unwrap_or(0))
     }
 
     /// Receives a datagram into several buffers, and what was sent along with it. Gives its
@@ -259,10 +261,13 @@ impl UnixDatagram {
         bufs: &mut [IoSliceMut<'_>],
         ancillary: &mut SocketAncillary<'_>,
     ) -> io::Result<(usize, bool, SocketAddr)> {
-        let receive = |fd: BorrowedFd<'_>| ancillary.receive(fd, bufs);
-        let received = self.socket.call(Direction::Read, receive)?;
-        let addr = sys::unix::std_addr(&received.addr)?;
-        Ok((received.count, received.truncated, addr))
+        match self.receive(|fd| ancillary.receive(fd, bufs))? {
+            Some(received) => {
+                let addr = sys::unix::std_addr(&received.addr)?;
+                Ok((received.count, received.truncated, addr))
+            }
+            None => Ok((0, false, sys::unix::unnamed()?)),
+        }
     }
 
     /// Sends a datagram to the socket at a path, and gives its length.
@@ -323,7 +328,7 @@ impl UnixDatagram {
     ///
     /// A call that does not return has sent nothing.
     pub fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.socket.call(Direction::Write, |fd| sys::send(fd, buf))
+        self.socket.call_retrying(Direction::Write, |fd| sys::send(fd, buf))
     }
 
     /// Sends a datagram from several buffers to the socket at a path, and along with it what
@@ -372,7 +377,7 @@ impl UnixDatagram {
         ancillary: &mut SocketAncillary<'_>,
     ) -> io::Result<usize> {
         let control = ancillary.outgoing();
-        self.socket.call(Direction::Write, |fd| message::send(fd, bufs, None, control))
+        self.socket.call_retrying(Direction::Write, |fd| message::send(fd, bufs, None, control))
     }
 
     /// Ends one or both directions. Coroutines that wait for them find the end, or an error.
@@ -386,6 +391,21 @@ impl UnixDatagram {
     /// As shutdown(2) gives them.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.socket.io().shutdown(how)
+    }
+
+    /// Receives a datagram; `None`: reading was shut down, which a call that does not block is
+    /// not told.
+    fn receive<R>(
+        &self,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<Option<R>> {
+        self.socket.call(Direction::Read, |fd| match attempt(fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let may_wait = self.socket.limit(Direction::Read) != Limit::NonBlocking;
+                if may_wait && sys::has_ended(fd)? { Ok(None) } else { Err(error) }
+            }
+            result => result.map(Some),
+        })
     }
 
     /// Sends to an address, whose owner need not be the one that this socket is connected to.
@@ -424,17 +444,18 @@ impl UnixDatagram {
             // Most likely the next attempt fails as well, and says why.
             return self.socket.pause(pause);
         };
-        match watched {
+        // Nor is all told by readiness: not that sending was shut down meanwhile.
+        let result = match watched {
             Watched::Receiver(watcher) => {
-                watcher.ready(Direction::Write, || Limit::Until(deadline))
+                let limit = Limit::Timeout(left.min(RETRY));
+                watcher.ready(Direction::Write, || limit)
             }
             // It may look full when it is not: if the one that it is connected to is.
-            Watched::Sender(sender) => {
-                match sender.ready(Direction::Write, || Limit::Timeout(pause)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-                    result => result,
-                }
-            }
+            Watched::Sender(sender) => sender.ready(Direction::Write, || Limit::Timeout(pause)),
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
         }
     }
 
@@ -454,6 +475,9 @@ impl UnixDatagram {
         Ok(Watched::Sender(Source::new(self.as_fd().try_clone_to_owned()?)))
     }
 }
+
+/// How often one who waits for the receiver's queue tries again in any case.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What is waited for by one who sends to an address: the end that is full.
 enum Watched {

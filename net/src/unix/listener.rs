@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
@@ -94,7 +95,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// - What accept(2) gives, such as `EMFILE`.
+    /// - What accept(2) gives, such as `EMFILE`; `InvalidInput` if it was shut down.
     /// - `WouldBlock` after [`set_nonblocking`](UnixListener::set_nonblocking).
     /// - `Other` if it would have to wait while the coroutine unwinds.
     ///
@@ -104,7 +105,15 @@ impl UnixListener {
     /// file block, a kill or a timeout that finds the coroutine while a connection is taken
     /// comes after it.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (io, addr) = self.acceptor.accept()?;
+        // Of one that was shut down, a call that does not block says that it is empty.
+        let when_empty = |fd: BorrowedFd<'_>| match sys::has_ended(fd) {
+            Ok(true) if !listener::is_marked_nonblocking(fd) => {
+                io::Error::from_raw_os_error(libc::EINVAL)
+            }
+            Ok(_) => sys::would_block(),
+            Err(error) => error,
+        };
+        let (io, addr) = self.acceptor.accept(when_empty)?;
         let addr = sys::unix::std_addr(&addr)?;
         Ok((UnixStream::made_here(io.into()), addr))
     }

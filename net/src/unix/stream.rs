@@ -29,6 +29,12 @@ use crate::unix::ancillary::SocketAncillary;
 /// are served in the order in which they came. It may be sent to, and shared with, other
 /// threads. Dropping it closes the descriptor, and never waits.
 ///
+/// # Limits
+///
+/// The kernel does not tell one who waits to write that writing was shut down meanwhile, or
+/// reading at the other end: it fails with `BrokenPipe` up to a second later. A close is told at
+/// once.
+///
 /// # Examples
 ///
 /// ```
@@ -54,7 +60,7 @@ pub struct UnixStream {
 }
 
 socket_options!(UnixStream);
-stream_traits!(UnixStream);
+stream_traits!(UnixStream, true);
 convert_socket!(UnixStream, std::os::unix::net::UnixStream);
 
 impl UnixStream {
@@ -219,6 +225,7 @@ impl UnixStream {
         ancillary: &mut SocketAncillary<'_>,
     ) -> io::Result<usize> {
         let control = ancillary.outgoing();
-        self.socket.write_vectored_by(bufs, |fd, bufs| message::send(fd, bufs, None, control))
+        self.socket
+            .write_vectored_by::<true>(bufs, |fd, bufs| message::send(fd, bufs, None, control))
     }
 }

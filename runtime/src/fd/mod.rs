@@ -170,12 +170,31 @@ impl<T: AsFd> Source<T> {
         limit: impl Fn() -> Limit,
         attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        self.call_for(reason_of(self.fd, direction), direction, limit, attempt)
+        self.call_for::<R, false>(reason_of(self.fd, direction), direction, limit, attempt)
+    }
+
+    /// The same for a call of which epoll does not tell everything that ends its wait: it is
+    /// tried again every second.
+    ///
+    /// # Suspends
+    ///
+    /// As [`call`](Source::call).
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Source::call).
+    pub fn call_retrying<R>(
+        &self,
+        direction: Direction,
+        limit: impl Fn() -> Limit,
+        attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
+    ) -> io::Result<R> {
+        self.call_for::<R, true>(reason_of(self.fd, direction), direction, limit, attempt)
     }
 
     /// The same with another reason than the direction in the table of tasks.
     #[inline]
-    pub(crate) fn call_for<R>(
+    pub(crate) fn call_for<R, const RETRIES: bool>(
         &self,
         reason: Reason,
         direction: Direction,
@@ -210,7 +229,7 @@ impl<T: AsFd> Source<T> {
                 }
             }
             let had_its_turn = try_it && waits.any();
-            match self.wait(direction, &limit, &mut waits, had_its_turn, reason) {
+            match self.wait::<RETRIES>(direction, &limit, &mut waits, had_its_turn, reason) {
                 Ok(()) => {
                     try_it = true;
                     // The error is for the call that gives nothing else.
@@ -260,7 +279,7 @@ impl<T: AsFd> Source<T> {
             if ask && self.asks_ready(direction)? {
                 break;
             }
-            match self.wait(direction, &limit, &mut waits, has_waited, reason) {
+            match self.wait::<false>(direction, &limit, &mut waits, has_waited, reason) {
                 Ok(()) if self.owner.has_arrived(fd, direction) => return Ok(()),
                 Ok(()) => {}
                 Err(Stop::Refused(error)) if ask => return Err(error),
@@ -308,9 +327,10 @@ impl<T: AsFd> Source<T> {
         }
     }
 
-    /// Waits for a change, for as long as the call may still wait.
+    /// Waits for a change, for as long as the call may still wait; or for a second, if it is to
+    /// be tried again then.
     #[inline]
-    fn wait(
+    fn wait<const RETRIES: bool>(
         &self,
         direction: Direction,
         limit: impl Fn() -> Limit,
@@ -319,7 +339,15 @@ impl<T: AsFd> Source<T> {
         reason: Reason,
     ) -> Result<(), Stop> {
         let deadline = waits.deadline(limit).map_err(Stop::Refused)?;
-        self.owner.wait(self.fd, direction, deadline, had_its_turn, reason)?;
+        if RETRIES {
+            let until = deadline.min(Deadline::after(RETRY));
+            match self.owner.wait(self.fd, direction, until, had_its_turn, reason) {
+                Err(Stop::Failed(error)) if until < deadline && is_over(&error) => {}
+                result => result?,
+            }
+        } else {
+            self.owner.wait(self.fd, direction, deadline, had_its_turn, reason)?;
+        }
         *waits = Waits::Until(deadline);
         Ok(())
     }
@@ -376,6 +404,13 @@ enum Waits {
 }
 
 const ZERO: Option<Duration> = Some(Duration::ZERO);
+/// How often a call is tried again of whose end epoll may not tell.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Whether a wait has failed since its limit is over.
+fn is_over(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
 
 impl Waits {
     #[inline]

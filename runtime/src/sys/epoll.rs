@@ -92,6 +92,7 @@ pub(crate) enum Patience {
 }
 
 /// Fills the spare capacity of `events` with what is ready. EINTR counts as nothing.
+#[inline]
 pub(crate) fn wait(
     epoll: BorrowedFd<'_>,
     events: &mut Vec<Event>,
