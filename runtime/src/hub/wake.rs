@@ -46,13 +46,11 @@ impl WakeRef {
         }
     }
 
-    /// Whether the wait is one of this thread's hub.
+    /// Whether the wait is one of a hub's, that of this thread.
     #[inline]
-    pub(crate) fn is_at_home(self) -> bool {
+    pub(crate) fn is_of(self, own: Option<&Hub>) -> bool {
         match self {
-            WakeRef::Task { hub, .. } => {
-                hub::current().is_some_and(|own| std::ptr::eq(own.shared(), hub))
-            }
+            WakeRef::Task { hub, .. } => own.is_some_and(|own| std::ptr::eq(own.shared(), hub)),
             WakeRef::Thread { .. } => false,
         }
     }

@@ -273,6 +273,8 @@ impl<T> Channel<T> {
     /// of it.
     #[cold]
     pub(super) fn refill(&self) {
+        // Not under the lock: it may find that the thread is ending, and end the hub.
+        let home = hub::current();
         loop {
             let mut inner = self.inner.lock();
             if inner.receiver_is_gone || !self.has_room(&inner) {
@@ -281,7 +283,7 @@ impl<T> Channel<T> {
             let Some(first) = Channel::first_sender(&mut inner) else {
                 return self.note_line(&inner);
             };
-            if self.is_rendezvous() || first.is_at_home() {
+            if self.is_rendezvous() || first.is_of(home) {
                 let Some((value, served)) = self.serve(&mut inner) else { return };
                 let called = self.put(&mut inner, value);
                 drop(inner);

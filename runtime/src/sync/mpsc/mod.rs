@@ -217,8 +217,7 @@ impl<T> SyncSender<T> {
     ///
     /// # Errors
     ///
-    /// - `Full` if there is no room, or others wait for it; if the bound is 0, if no receiver
-    ///   waits.
+    /// - `Full` if there is no room; if the bound is 0, if no receiver waits.
     /// - `Disconnected` if the receiver is gone.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
