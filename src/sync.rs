@@ -1,4 +1,4 @@
-//! The mirror of [`std::sync`]: locks on which coroutines wait, and threads without any.
+//! The mirror of [`std::sync`]: locks and channels for coroutines, and for threads without any.
 
 pub use corovent_runtime::sync::Arc;
 pub use corovent_runtime::sync::Barrier;
@@ -22,3 +22,23 @@ pub use corovent_runtime::sync::TryLockResult;
 pub use corovent_runtime::sync::WaitTimeoutResult;
 pub use corovent_runtime::sync::Weak;
 pub use corovent_runtime::sync::atomic;
+
+pub mod mpsc {
+    //! The mirror of [`std::sync::mpsc`]: channels with many senders and one receiver.
+    //!
+    //! The errors are std's own types.
+
+    pub use corovent_runtime::sync::mpsc::IntoIter;
+    pub use corovent_runtime::sync::mpsc::Iter;
+    pub use corovent_runtime::sync::mpsc::Receiver;
+    pub use corovent_runtime::sync::mpsc::RecvError;
+    pub use corovent_runtime::sync::mpsc::RecvTimeoutError;
+    pub use corovent_runtime::sync::mpsc::SendError;
+    pub use corovent_runtime::sync::mpsc::Sender;
+    pub use corovent_runtime::sync::mpsc::SyncSender;
+    pub use corovent_runtime::sync::mpsc::TryIter;
+    pub use corovent_runtime::sync::mpsc::TryRecvError;
+    pub use corovent_runtime::sync::mpsc::TrySendError;
+    pub use corovent_runtime::sync::mpsc::channel;
+    pub use corovent_runtime::sync::mpsc::sync_channel;
+}

@@ -46,7 +46,7 @@ const HOUSES: [House; 3] = [
             &["readiness"],
             // The loop, and the two things that wait on it.
             &["hub/*"],
-            &["fd/*", "local", "wait_queue"],
+            &["fd/*", "local", "wait_queue/*"],
             // What users hold.
             &["packet/*"],
             &["join"],

@@ -9,6 +9,9 @@ use corovent::JoinHandle;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::sync::Mutex;
+use corovent::sync::mpsc::Receiver;
+use corovent::sync::mpsc::channel;
+use corovent::sync::mpsc::sync_channel;
 use corovent::thread::park;
 use corovent::yield_now;
 
@@ -118,6 +121,67 @@ fn sum_of(first: usize, leaves: usize) -> usize {
     let child = |n| spawn(move || sum_of(first + n * each, each));
     let children: [_; CHILDREN] = std::array::from_fn(child);
     children.into_iter().map(|child| child.join().expect("it does not panic")).sum()
+}
+
+/// Gives the nanoseconds of a round trip: one coroutine sends, another answers.
+pub(crate) fn round_trips(rounds: usize) -> f64 {
+    let ((ask, asked), (answer, answered)) = (channel(), channel());
+    let echo = spawn(move || asked.iter().try_for_each(|n: usize| answer.send(n)));
+    let caller = spawn(move || {
+        for n in 0..rounds {
+            ask.send(n).expect("the other end is there");
+            assert_eq!(answered.recv(), Ok(n));
+        }
+    });
+    ns_each(rounds, || {
+        caller.join().expect("it does not panic");
+        echo.join().expect("it does not panic").expect("the other end is there");
+    })
+}
+
+/// The same over channels that hold one value.
+pub(crate) fn bounded_round_trips(rounds: usize) -> f64 {
+    let ((ask, asked), (answer, answered)) = (sync_channel(1), sync_channel(1));
+    let echo = spawn(move || asked.iter().try_for_each(|n: usize| answer.send(n)));
+    let caller = spawn(move || {
+        for n in 0..rounds {
+            ask.send(n).expect("the other end is there");
+            assert_eq!(answered.recv(), Ok(n));
+        }
+    });
+    ns_each(rounds, || {
+        caller.join().expect("it does not panic");
+        echo.join().expect("it does not panic").expect("the other end is there");
+    })
+}
+
+/// Gives the nanoseconds of a message that coroutines send through a bounded channel to one.
+pub(crate) fn bounded_messages(bound: usize, senders: usize, count: usize) -> f64 {
+    let (sender, receiver) = sync_channel(bound);
+    let each = count / senders;
+    for _ in 0..senders {
+        let sender = sender.clone();
+        spawn(move || (0..each).try_for_each(|n| sender.send(n)));
+    }
+    drop(sender);
+    receive_all(receiver, each * senders)
+}
+
+/// The same through an unbounded channel.
+pub(crate) fn unbounded_messages(senders: usize, count: usize) -> f64 {
+    let (sender, receiver) = channel();
+    let each = count / senders;
+    for _ in 0..senders {
+        let sender = sender.clone();
+        spawn(move || (0..each).try_for_each(|n| sender.send(n)));
+    }
+    drop(sender);
+    receive_all(receiver, each * senders)
+}
+
+fn receive_all(receiver: Receiver<usize>, count: usize) -> f64 {
+    let receiving = spawn(move || receiver.iter().map(black_box).count());
+    ns_each(count, || assert_eq!(receiving.join().expect("it does not panic"), count))
 }
 
 fn join_all(handles: Vec<JoinHandle<()>>) {

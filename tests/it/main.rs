@@ -9,6 +9,8 @@ mod support;
 
 mod barriers;
 mod batons;
+mod channel_ends;
+mod channels;
 mod condvars;
 mod deadlocks;
 mod descriptors;

@@ -53,8 +53,12 @@ pub(crate) enum What {
     Open,
     /// A lock, together with others that read.
     ReadLock,
+    /// A value from a channel.
+    Receive,
     /// The coroutines of a scope.
     Scope,
+    /// Room for a value in a channel, or somebody who takes it.
+    Send,
     /// The standard input, output or error, which another has locked.
     Stdio,
     /// Work: a thread of the pool.
@@ -94,7 +98,9 @@ impl Reason {
             Reason::Queue(What::Once, _) => "initialisation",
             Reason::Queue(What::Open, _) => "open",
             Reason::Queue(What::ReadLock, _) => "read lock",
+            Reason::Queue(What::Receive, _) => "channel receive",
             Reason::Queue(What::Scope, _) => "end of scope",
+            Reason::Queue(What::Send, _) => "channel send",
             Reason::Queue(What::Stdio, _) => "standard stream",
             Reason::Queue(What::Work, _) => "work",
             Reason::Queue(What::WriteLock, _) => "write lock",

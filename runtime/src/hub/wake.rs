@@ -45,6 +45,24 @@ impl WakeRef {
             WakeRef::Thread { parker, number } => parker.unpark(number),
         }
     }
+
+    /// Whether the wait is one of a hub's, that of this thread.
+    #[inline]
+    pub(crate) fn is_of(self, own: Option<&Hub>) -> bool {
+        match self {
+            WakeRef::Task { hub, .. } => own.is_some_and(|own| std::ptr::eq(own.shared(), hub)),
+            WakeRef::Thread { .. } => false,
+        }
+    }
+
+    /// Whether the wait's hub has ended, so that nobody will ever return from it.
+    #[inline]
+    pub(crate) fn is_void(self) -> bool {
+        match self {
+            WakeRef::Task { hub, ticket } => ticket.number.get() < hub.first_ticket(),
+            WakeRef::Thread { .. } => false,
+        }
+    }
 }
 
 /// Makes everybody in the process try again who waits in the wait queue at an address, or in
@@ -132,7 +150,7 @@ impl Place {
 /// The futex word on which a thread without a hub waits.
 #[derive(Debug)]
 pub(crate) struct Parker {
-    /// The number of the wait times two, plus one once it was woken.
+    /// The number of the wait times four, plus `ASLEEP` or `WOKEN`.
     word: AtomicU32,
     /// The address of the wait queue that the thread is in, or about to be; else 0.
     queue: AtomicUsize,
@@ -148,6 +166,15 @@ pub(crate) struct Seat {
 
 static PARKERS: Records<Parker> = Records::new();
 static RETRIES: AtomicU32 = AtomicU32::new(1);
+
+/// The thread sleeps in the kernel, or is about to: who wakes it has to make a call.
+const ASLEEP: u32 = 1;
+/// The wait was ended by a wake.
+const WOKEN: u32 = 2;
+const STATES: u32 = 4;
+/// A thread looks for a wake before it sleeps, since one that comes soon is cheaper so: after
+/// pauses of 1, 2, 4, … spins.
+const PAUSES: u32 = 7;
 
 impl Seat {
     /// Gives the parker of this thread, which keeps it to its end.
@@ -192,19 +219,27 @@ impl Drop for Seat {
 
 impl Parker {
     fn number(&self) -> u32 {
-        self.word.load(Ordering::Relaxed) & !1
+        self.word.load(Ordering::Relaxed) & !(STATES - 1)
     }
 
     /// Begins another number, so that a late wake misses the next wait.
     fn next_number(&self) {
-        self.word.store(self.number().wrapping_add(2), Ordering::Relaxed);
+        self.word.store(self.number().wrapping_add(STATES), Ordering::Relaxed);
     }
 
     /// Ends the wait of that number, if it goes on. The thread takes part either way.
     fn unpark(&self, number: u32) -> bool {
-        let woken =
-            self.word.compare_exchange(number, number | 1, Ordering::Release, Ordering::Relaxed);
-        if woken.is_ok() {
+        let mut state = number;
+        // It may fall asleep meanwhile, once.
+        while let Err(now) =
+            self.word.compare_exchange(state, number | WOKEN, Ordering::Release, Ordering::Relaxed)
+        {
+            if now != number | ASLEEP {
+                return true;
+            }
+            state = now;
+        }
+        if state != number {
             futex::wake(&self.word, 1);
         }
         true
@@ -212,18 +247,38 @@ impl Parker {
 
     fn park(&self, deadline: Deadline) -> Outcome {
         let number = self.number();
-        let outcome = loop {
-            if self.word.load(Ordering::Acquire) != number {
-                break Outcome::Woken;
+        let is_past = || !deadline.is_never() && Deadline::now() >= deadline;
+        let mut outcome = Outcome::Woken;
+        if !self.is_woken_soon(number) && self.fall_asleep(number) {
+            while self.word.load(Ordering::Acquire) == number | ASLEEP {
+                if is_past() {
+                    outcome = Outcome::TimedOut;
+                    break;
+                }
+                futex::wait(&self.word, number | ASLEEP, deadline);
             }
-            if !deadline.is_never() && Deadline::now() >= deadline {
-                break Outcome::TimedOut;
-            }
-            futex::wait(&self.word, number, deadline);
-        };
+        }
         self.queue.store(0, Ordering::Relaxed);
         self.next_number();
         outcome
+    }
+
+    /// Looks for a wake without sleeping.
+    fn is_woken_soon(&self, number: u32) -> bool {
+        let is_woken = || self.word.load(Ordering::Acquire) != number;
+        for pause in 0..PAUSES {
+            if is_woken() {
+                return true;
+            }
+            (0..1 << pause).for_each(|_| std::hint::spin_loop());
+        }
+        is_woken()
+    }
+
+    /// Announces that the thread is about to sleep. False if it was woken first.
+    fn fall_asleep(&self, number: u32) -> bool {
+        let asleep = number | ASLEEP;
+        self.word.compare_exchange(number, asleep, Ordering::Relaxed, Ordering::Acquire).is_ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The mirror of [`std::sync`]: locks on which coroutines wait, and threads without any.
+//! The mirror of [`std::sync`]: locks and channels for coroutines, and for threads without any.
 //!
 //! Each works between the coroutines of one thread, between threads that have coroutines, and
 //! with threads that have none, in every combination. A coroutine that waits lets the others
@@ -9,6 +9,7 @@ mod barrier;
 mod condvar;
 mod lazy_lock;
 mod line;
+pub mod mpsc;
 mod mutex;
 mod once;
 mod once_lock;

@@ -62,11 +62,8 @@ fn drain(list: &mut List) -> Vec<u32> {
 
 /// Links some nodes, unlinks others, and checks who is left, and in which order.
 fn check(linked: &[(usize, bool)], unlinked: &[usize], expected: &[u32]) {
-    let nodes: [Node; 5] = std::array::from_fn(|_| Node::new(0));
-    let nodes = pin!(nodes);
-    let nodes = nodes.as_ref();
-    // SAFETY: an element of a pinned array is not moved either.
-    let node = |index: usize| unsafe { nodes.map_unchecked(|nodes| &nodes[index]) };
+    let nodes: [Pin<Box<Node>>; 5] = std::array::from_fn(|_| Box::pin(Node::new(0)));
+    let node = |index: usize| nodes[index].as_ref();
     let mut list = List::new();
     for &(index, at_front) in linked {
         list.link(node(index), name(index as u32), at_front);
@@ -77,7 +74,7 @@ fn check(linked: &[(usize, bool)], unlinked: &[usize], expected: &[u32]) {
     }
     assert_eq!(drain(&mut list), expected, "{linked:?} without {unlinked:?}");
     assert!((0..5).all(|index| !list.unlink(node(index))), "all have been taken");
-    assert!(list.first.is_null());
+    assert_eq!(list.len(), 0);
     // It can be used again.
     list.link(node(0), name(9), false);
     assert_eq!(drain(&mut list), [9]);

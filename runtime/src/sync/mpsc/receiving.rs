@@ -1,0 +1,283 @@
+//! The receiver's side of a channel, bounded or not.
+//!
+//! It is used by one thread at a time, so what it alone knows is in cells. Coroutines of that
+//! thread may share it, and several may wait.
+
+// A slot is read without the lock, by the buffers' rules.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hub::Mode;
+use crate::hub::reason::What;
+use crate::hub::wake::Place;
+use crate::join::interrupted;
+use crate::scheduler::Outcome;
+use crate::sync::mpsc::blocks::Cursor;
+use crate::sync::mpsc::channel::Buffer;
+use crate::sync::mpsc::channel::Channel;
+use crate::sync::mpsc::channel::got_it_after_all;
+use crate::sync::mpsc::channel::spend;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
+use crate::wait_queue::Node;
+
+/// The receiver.
+pub(super) struct Receiving<T> {
+    channel: Arc<Channel<T>>,
+    /// How many values it took.
+    taken: Cell<usize>,
+    /// The next slot of a ring,
+    slot: Cell<usize>,
+    /// or of a chain.
+    cursor: Cell<Cursor<T>>,
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// None came in time.
+    Late,
+    /// None will come.
+    Ended,
+}
+
+impl<T> Receiving<T> {
+    /// The receiver of a new channel.
+    pub(super) fn new(channel: Arc<Channel<T>>) -> Receiving<T> {
+        let cursor = Cell::new(Cursor::new());
+        Receiving { channel, taken: Cell::new(0), slot: Cell::new(0), cursor }
+    }
+
+    /// Takes a value that is there.
+    #[inline]
+    pub(super) fn try_receive(&self) -> Result<T, Missing> {
+        if let Some(value) = self.take() {
+            return Ok(value);
+        }
+        if !self.channel.is_ended() {
+            return Err(Missing::Late);
+        }
+        // What was put in before the end.
+        self.take().ok_or(Missing::Ended)
+    }
+
+    /// Takes a value, waiting for one.
+    #[inline]
+    pub(super) fn receive(&self) -> Result<T, Missing> {
+        self.take_at_once().map_or_else(|| self.wait(Deadline::NEVER), Ok)
+    }
+
+    /// Takes a value, waiting for one so long.
+    #[inline]
+    pub(super) fn receive_timeout(&self, timeout: Duration) -> Result<T, Missing> {
+        self.take_at_once().map_or_else(|| self.wait(Deadline::after(timeout)), Ok)
+    }
+
+    /// Takes a value that is there, and counts that.
+    #[inline]
+    fn take_at_once(&self) -> Option<T> {
+        if self.looks_empty() {
+            return None;
+        }
+        spend();
+        self.take()
+    }
+
+    /// Whether no value is there, in the channel or with a sender that waits.
+    #[inline]
+    fn looks_empty(&self) -> bool {
+        self.is_empty() && !self.channel.taken.has_line.load(Ordering::Relaxed)
+    }
+
+    /// Whether no value is in the channel.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.channel.put.load(Ordering::Acquire) == self.taken.get()
+    }
+
+    /// Takes the next value.
+    #[inline]
+    fn take(&self) -> Option<T> {
+        let channel = &*self.channel;
+        if self.is_empty() {
+            return if channel.is_rendezvous() { self.take_from_sender() } else { None };
+        }
+        let taken = self.taken.get().wrapping_add(1);
+        self.taken.set(taken);
+        match &channel.buffer {
+            Buffer::Unbounded(blocks) => {
+                let mut cursor = self.cursor.get();
+                // SAFETY: the cursor is that of the one receiver, and `is_empty` has seen that
+                // the value was put in.
+                let value = unsafe { blocks.read(&mut cursor) };
+                self.cursor.set(cursor);
+                Some(value)
+            }
+            Buffer::Bounded { ring, .. } => {
+                let slot = self.slot.replace(ring.after(self.slot.get()));
+                // SAFETY: `is_empty` has seen that the value was put in; the senders use the
+                // slot again once `count` says that it was taken.
+                let value = unsafe { ring.read(slot) };
+                // An exchange, not a store: either a sender that is about to wait sees the
+                // room, or its line is seen here.
+                channel.taken.count.swap(taken, Ordering::SeqCst);
+                if channel.taken.has_line.load(Ordering::SeqCst) {
+                    channel.refill();
+                }
+                Some(value)
+            }
+        }
+    }
+
+    /// Takes the value of the first sender that waits at a rendezvous.
+    #[inline]
+    fn take_from_sender(&self) -> Option<T> {
+        let channel = &*self.channel;
+        if !channel.taken.has_line.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut inner = channel.inner.lock();
+        if !self.is_empty() {
+            // One was put in meanwhile, for a receiver that is called. It comes first.
+            drop(inner);
+            return self.take();
+        }
+        let (value, served) = channel.serve(&mut inner)?;
+        drop(inner);
+        served.wake();
+        Some(value)
+    }
+
+    #[inline(never)]
+    fn wait(&self, deadline: Deadline) -> Result<T, Missing> {
+        let channel = &*self.channel;
+        let reason = channel.reason(What::Receive);
+        let node = pin!(Node::carrying(()));
+        let mut waiting = Waiting { receiver: self, node: node.as_ref(), was_called: false };
+        loop {
+            let place = Place::current();
+            // Before the lock is taken: whoever wakes this node finds it announced.
+            place.announce(reason);
+            let mut outcome = Outcome::Woken;
+            if waiting.begin(&place) {
+                outcome = place.block(deadline, reason, Mode::Plain);
+                waiting.was_called |= !waiting.node.is_linked();
+            }
+            if outcome == Outcome::Interrupted {
+                if !waiting.is_met() {
+                    drop(waiting);
+                    interrupted();
+                }
+                got_it_after_all();
+            }
+            match self.try_receive() {
+                Err(Missing::Late) if outcome == Outcome::Woken => {}
+                Err(missing) => return Err(missing),
+                Ok(value) => {
+                    waiting.end();
+                    return Ok(value);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Receiving<T> {
+    fn drop(&mut self) {
+        self.channel.remove_receiver();
+        let rest = Rest(self);
+        rest.drop_values();
+    }
+}
+
+/// Drops what is left in the channel, also if a destructor panics.
+struct Rest<'a, T>(&'a Receiving<T>);
+
+impl<T> Rest<'_, T> {
+    fn drop_values(&self) {
+        while let Some(value) = self.0.take() {
+            drop(value);
+        }
+    }
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        self.drop_values();
+        if let Buffer::Unbounded(blocks) = &self.0.channel.buffer {
+            let mut cursor = self.0.cursor.get();
+            // SAFETY: the cursor is the receiver's, all values are taken, and since the
+            // receiver has gone the senders write no more.
+            unsafe { blocks.end(&mut cursor) };
+            self.0.cursor.set(cursor);
+        }
+    }
+}
+
+/// A receiver that waits. It takes its node out before the frame goes away, even if that is by
+/// a panic, and lets the next one look if it was called and leaves without a value.
+struct Waiting<'a, T> {
+    receiver: &'a Receiving<T>,
+    node: Pin<&'a Node<()>>,
+    /// Whether it was called since it came.
+    was_called: bool,
+}
+
+impl<T> Waiting<'_, T> {
+    /// Gets in line, with the name of the next wait. False if there is nothing to wait for.
+    #[inline]
+    fn begin(&mut self, place: &Place) -> bool {
+        let receiver = self.receiver;
+        let channel = &*receiver.channel;
+        let mut inner = channel.inner.lock();
+        let may_wait = receiver.is_empty() && !channel.is_ended();
+        if !may_wait || (channel.is_rendezvous() && Channel::first_sender(&mut inner).is_some()) {
+            return false;
+        }
+        inner.receivers.link(self.node, place.wake_ref(), self.was_called);
+        channel.is_awaited.store(true, Ordering::Relaxed);
+        true
+    }
+
+    /// Whether a value was put in at a rendezvous, for the receiver that was called. It is
+    /// this receiver's, whatever wants it.
+    fn is_met(&self) -> bool {
+        let is_called = !self.node.is_linked();
+        is_called && self.receiver.channel.is_rendezvous() && !self.receiver.is_empty()
+    }
+
+    /// Leaves with a value.
+    #[inline]
+    fn end(self) {
+        if self.node.is_linked() {
+            self.unlink();
+        }
+        std::mem::forget(self);
+    }
+
+    #[cold]
+    fn unlink(&self) {
+        let channel = &*self.receiver.channel;
+        let mut inner = channel.inner.lock();
+        inner.receivers.unlink(self.node);
+        channel.is_awaited.store(!inner.receivers.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        if self.node.is_linked() {
+            self.unlink();
+        }
+        let receiver = self.receiver;
+        if !receiver.is_empty() {
+            let called = receiver.channel.call(&mut receiver.channel.inner.lock());
+            receiver.channel.wake_called(called);
+        }
+    }
+}

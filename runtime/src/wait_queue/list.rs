@@ -1,0 +1,229 @@
+//! A list of those who wait, first in, first out, through nodes in their own frames.
+//!
+//! It belongs into a lock. A node carries a value that who waits and who wakes hand to each
+//! other: while the node is in the list it is the list's, so reached under that lock only;
+//! before and after it is its owner's.
+//!
+//! **Invariant:** a node leaves its list before its frame goes away: its owner sees to that,
+//! even if it unwinds.
+
+// Nodes are linked by raw pointers into the frames of those who wait.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::ptr;
+
+use crate::hub::wake::WakeRef;
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::Ordering;
+
+/// A ring of nodes; null is empty. Unless it is said otherwise a node carries a tag: what the
+/// owner of the list wants to know of the waiter.
+pub(crate) struct List<P = Cell<u32>> {
+    first: *const Node<P>,
+}
+
+/// The place of one waiter, in its own frame.
+pub(crate) struct Node<P = Cell<u32>> {
+    payload: P,
+    wake: Cell<Option<WakeRef>>,
+    next: Cell<*const Node<P>>,
+    previous: Cell<*const Node<P>>,
+    /// Changed under the lock. Once its owner sees that it is false, nobody else touches the
+    /// node until it is linked again.
+    linked: AtomicBool,
+    _pin: PhantomPinned,
+}
+
+// SAFETY: the list is reached under a lock only, the names in its nodes are `Send`, and so is
+// what they carry.
+unsafe impl<P: Send> Send for List<P> {}
+
+impl<P> List<P> {
+    /// Makes an empty list.
+    pub(crate) const fn new() -> List<P> {
+        List { first: ptr::null() }
+    }
+
+    /// Whether nobody waits.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Whether the node is the first.
+    #[inline]
+    pub(crate) fn is_first(&self, node: Pin<&Node<P>>) -> bool {
+        ptr::eq(self.first, node.get_ref())
+    }
+
+    /// Whether the node is the only one.
+    #[inline]
+    pub(crate) fn is_only(&self, node: Pin<&Node<P>>) -> bool {
+        self.is_first(node) && ptr::eq(node.next.get(), node.get_ref())
+    }
+
+    /// Adds a node: at the end, or at the front if it had its turn and lost the race. One that
+    /// is in line still, after a wake that was not for it alone, keeps its place.
+    pub(crate) fn link(&mut self, node: Pin<&Node<P>>, wake: WakeRef, at_front: bool) {
+        let node: *const Node<P> = node.get_ref();
+        // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
+        let new = unsafe { &*node };
+        new.wake.set(Some(wake));
+        if new.linked.load(Ordering::Relaxed) {
+            return;
+        }
+        new.linked.store(true, Ordering::Relaxed);
+        if self.first.is_null() {
+            new.next.set(node);
+            new.previous.set(node);
+            self.first = node;
+            return;
+        }
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { &*self.first };
+        // SAFETY: as above.
+        let last = unsafe { &*first.previous.get() };
+        new.next.set(self.first);
+        new.previous.set(last);
+        last.next.set(node);
+        first.previous.set(node);
+        if at_front {
+            self.first = node;
+        }
+    }
+
+    /// Removes a node; false if somebody else has.
+    pub(crate) fn unlink(&mut self, node: Pin<&Node<P>>) -> bool {
+        let is_linked = node.linked.load(Ordering::Relaxed);
+        if is_linked {
+            self.remove(node.get_ref());
+        }
+        is_linked
+    }
+
+    /// Removes the first node and gives the name of its wait.
+    #[inline]
+    pub(crate) fn take_first(&mut self) -> Option<WakeRef> {
+        self.take_first_with(|_| ()).map(|((), wake)| wake)
+    }
+
+    /// Removes the first node after a look at what it carries. `look` runs under the lock.
+    #[inline]
+    pub(crate) fn take_first_with<R>(
+        &mut self,
+        look: impl FnOnce(&P) -> R,
+    ) -> Option<(R, WakeRef)> {
+        if self.first.is_null() {
+            return None;
+        }
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { &*self.first };
+        let seen = look(&first.payload);
+        let wake = first.wake.get().expect("a linked node has a name");
+        self.remove(first);
+        Some((seen, wake))
+    }
+
+    /// The name of the first node's wait.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<WakeRef> {
+        if self.first.is_null() {
+            return None;
+        }
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        unsafe { &*self.first }.wake.get()
+    }
+
+    /// Removes a linked node. It takes a pointer, since the node may go away before the call
+    /// is over.
+    #[inline]
+    fn remove(&mut self, node: *const Node<P>) {
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let node = unsafe { &*node };
+        let next = node.next.get();
+        if ptr::eq(next, node) {
+            self.first = ptr::null();
+        } else {
+            let previous = node.previous.get();
+            // SAFETY: the neighbours of a linked node are linked, so their frames are there.
+            unsafe { (*next).previous.set(previous) };
+            // SAFETY: as above.
+            unsafe { (*previous).next.set(next) };
+            if ptr::eq(self.first, node) {
+                self.first = next;
+            }
+        }
+        // The last touch: the owner may look at any moment, and be gone.
+        node.linked.store(false, Ordering::Release);
+    }
+}
+
+impl<P> Node<P> {
+    /// Makes a node that carries something, and is in no list.
+    pub(crate) fn carrying(payload: P) -> Node<P> {
+        Node {
+            payload,
+            wake: Cell::new(None),
+            next: Cell::new(ptr::null()),
+            previous: Cell::new(ptr::null()),
+            linked: AtomicBool::new(false),
+            _pin: PhantomPinned,
+        }
+    }
+
+    /// Whether the node is in a list; for its owner.
+    #[inline]
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked.load(Ordering::Acquire)
+    }
+
+    /// What the node carries; `None` while it is in a list.
+    #[inline]
+    pub(crate) fn payload(&self) -> Option<&P> {
+        (!self.is_linked()).then_some(&self.payload)
+    }
+}
+
+impl List {
+    /// The tag of the first.
+    #[inline]
+    pub(crate) fn first_tag(&self) -> Option<u32> {
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { self.first.as_ref() }?;
+        Some(first.payload.get())
+    }
+}
+
+impl Node {
+    /// Makes a node that carries a tag, and is in no list.
+    pub(crate) fn new(tag: u32) -> Node {
+        Node::carrying(Cell::new(tag))
+    }
+
+    /// Changes what the owner of the list knows of the waiter. Under the list's lock.
+    #[inline]
+    pub(crate) fn set_tag(&self, tag: u32) {
+        self.payload.set(tag);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl<P> List<P> {
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        let mut count = 0;
+        let mut at = self.first;
+        while !at.is_null() {
+            count += 1;
+            // SAFETY: a linked node's frame is there, and the lock is held.
+            at = unsafe { (*at).next.get() };
+            if ptr::eq(at, self.first) {
+                break;
+            }
+        }
+        count
+    }
+}
