@@ -35,7 +35,7 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::file", "sys::futex", "sys::sigaction"],
+            &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::pipe", "sys::sigaction"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -58,6 +58,8 @@ const HOUSES: [House; 3] = [
             // Files and streams.
             &["transfer"],
             &["fs/*"],
+            &["pipe"],
+            &["process/*"],
         ],
     },
     House {

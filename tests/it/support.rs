@@ -185,3 +185,19 @@ pub(crate) fn resident_bytes() -> usize {
 pub(crate) fn mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
+
+/// Makes a signal interrupt this process every now and then, for good.
+pub(crate) fn storm_of_signals() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all zeros is a valid action; without SA_RESTART calls are interrupted.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as *const () as usize;
+    let none = std::ptr::null_mut();
+    // SAFETY: the handler does nothing.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGALRM, &raw const action, none) }, 0);
+    let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
+    let timer = libc::itimerval { it_interval: every, it_value: every };
+    let none = std::ptr::null_mut();
+    // SAFETY: `timer` is valid for the call.
+    assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, none) }, 0);
+}
