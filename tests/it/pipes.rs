@@ -379,7 +379,7 @@ fn pipes_that_were_spliced_do_not_stop_the_thread() {
 }
 
 /// Reads and writes more than fits, kills a reader and a writer, and comes to the end.
-fn reads_and_writes(mut reader: PipeReader, mut writer: PipeWriter) {
+pub(crate) fn reads_and_writes(mut reader: PipeReader, mut writer: PipeWriter) {
     let clone = reader.try_clone().unwrap();
     let task = spawn(move || (&clone).read(&mut [0; 8]));
     yield_now();

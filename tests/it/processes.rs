@@ -32,11 +32,14 @@ use corovent::spawn;
 use corovent::timeout;
 use corovent::yield_now;
 
+use crate::pipes::reads_and_writes;
 use crate::support::Log;
+use crate::support::Refused;
 use crate::support::child;
 use crate::support::on_drop;
 use crate::support::open_fds;
 use crate::support::passes;
+use crate::support::refuse_calls;
 use crate::support::run;
 use crate::support::was_killed;
 
@@ -920,4 +923,66 @@ fn child_waits_at_its_threads_end() {
     .join()
     .unwrap();
     assert!(has_no_child());
+}
+
+/// What newer kernels have: a flag against SIGPIPE (6.18), one against blocking for pipes
+/// (6.4), pidfds (5.3). All works without them.
+#[test]
+fn older_kernels_do() {
+    for test in ["processes::child_has_linux_6_4", "processes::child_has_linux_5_2"] {
+        passes(test);
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_linux_6_4() {
+    const NOSIGNAL: u32 = 0x100;
+
+    refuse_calls(&[Refused(libc::SYS_pwritev2, Refused::SIXTH, NOSIGNAL, libc::EOPNOTSUPP)]);
+    live_with_that();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_linux_5_2() {
+    let number = Refused::NUMBER;
+    refuse_calls(&[
+        Refused(libc::SYS_pwritev2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
+        Refused(libc::SYS_preadv2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
+        Refused(libc::SYS_pidfd_open, number, u32::MAX, libc::ENOSYS),
+    ]);
+    live_with_that();
+}
+
+fn live_with_that() {
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    run(|| {
+        let (reader, writer) = pipe().unwrap();
+        reads_and_writes(reader, writer);
+        let (reader, mut writer) = pipe().unwrap();
+        drop(reader);
+        for _ in 0..2 {
+            assert_eq!(writer.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        }
+        let script = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 3";
+        let tasks: Vec<_> = (0..5).map(|_| spawn(|| sh(script).output().unwrap())).collect();
+        for task in tasks {
+            let output = task.join().unwrap();
+            assert_eq!((output.stdout.len(), output.stderr.len()), (300_000, 300_000));
+            assert_eq!(output.status.code(), Some(3));
+        }
+        let calls: [fn(); 2] =
+            [|| drop(sh("exec sleep 1000").output()), || drop(sh("exec sleep 1000").status())];
+        for call in calls {
+            assert_eq!(timeout(SHORT, call), Err(Elapsed));
+            assert!(has_no_child());
+            let task = spawn(call);
+            sleep(SHORT);
+            assert!(task.kill_timeout(LONG));
+            assert!(was_killed(task));
+            assert!(has_no_child());
+        }
+    });
 }

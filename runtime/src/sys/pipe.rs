@@ -39,7 +39,7 @@ pub(crate) fn read_now(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::R
     count_of(unsafe {
         libc::syscall(
             libc::SYS_preadv2,
-            fd.as_raw_fd(),
+            libc::c_long::from(fd.as_raw_fd()),
             bufs.as_mut_ptr(),
             count,
             OWN_POSITION,
@@ -75,7 +75,7 @@ fn write_with(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], flags: libc::c_int) -> i
     count_of(unsafe {
         libc::syscall(
             libc::SYS_pwritev2,
-            fd.as_raw_fd(),
+            libc::c_long::from(fd.as_raw_fd()),
             bufs.as_ptr(),
             count,
             OWN_POSITION,
