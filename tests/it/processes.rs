@@ -986,3 +986,49 @@ fn live_with_that() {
         }
     });
 }
+
+#[test]
+fn a_child_that_may_not_be_killed_holds_nobody_up() {
+    passes("processes::child_may_not_kill");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_may_not_kill() {
+    refuse_calls(&[Refused(libc::SYS_kill, Refused::NUMBER, u32::MAX, libc::EPERM)]);
+    run(|| {
+        let (input, writer) = pipe().unwrap();
+        let mut command = Command::new("cat");
+        command.stdin(input);
+        assert_eq!(timeout(SHORT, || command.output().map(drop)).unwrap_err(), Elapsed);
+        let task = spawn(move || command.status());
+        yield_now();
+        assert!(task.kill_timeout(LONG));
+        assert!(was_killed(task));
+        assert!(!has_no_child(), "they go on");
+        drop(writer);
+        while debug::counters().coroutines > 0 {
+            yield_now();
+        }
+        assert!(has_no_child());
+    });
+}
+
+/// The number of a child that somebody else has reaped may be that of another process.
+#[test]
+fn a_child_that_is_not_ours_any_more_is_not_killed() {
+    passes("processes::child_has_no_child_to_kill");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_no_child_to_kill() {
+    refuse_calls(&[Refused(libc::SYS_kill, Refused::NUMBER, u32::MAX, 0)]);
+    run(|| {
+        // SAFETY: to ignore a signal is valid.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        for call in [|| sh("true").output().map(drop), || sh("true").status().map(drop)] {
+            assert_eq!(call().unwrap_err().raw_os_error(), Some(libc::ECHILD));
+        }
+    });
+}

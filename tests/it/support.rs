@@ -204,7 +204,7 @@ pub(crate) fn storm_of_signals() {
 
 /// A system call that this process is to be refused: its number, which of the 32-bit words of
 /// what the kernel shows of a call is looked at, the bits of which one must be set there, and
-/// the error.
+/// the error. Zero ends the process by SIGSYS instead.
 pub(crate) struct Refused(pub(crate) i64, pub(crate) u32, pub(crate) u32, pub(crate) i32);
 
 impl Refused {
@@ -225,12 +225,13 @@ pub(crate) fn refuse_calls(calls: &[Refused]) {
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut program = Vec::new();
     for Refused(number, word, bits, error) in calls {
+        let errno = libc::SECCOMP_RET_ERRNO | *error as u32;
         program.extend([
             step(LOAD, 0, 0, Refused::NUMBER),
             step(IF_EQUAL, 0, 3, *number as u32),
             step(LOAD, 0, 0, *word),
             step(IF_SET, 0, 1, *bits),
-            step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | *error as u32),
+            step(RETURN, 0, 0, if *error == 0 { libc::SECCOMP_RET_TRAP } else { errno }),
         ]);
     }
     program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));

@@ -111,7 +111,7 @@ impl Child {
         let pidfd = self.pidfd.insert(pidfd);
         let io = &mut self.io;
         let reason = Reason::Process(io.id());
-        let status = pidfd.call_for(
+        let result = pidfd.call_for(
             reason,
             Direction::Read,
             || Limit::None,
@@ -119,9 +119,19 @@ impl Child {
                 let not_yet = || io::Error::from_raw_os_error(libc::EAGAIN);
                 io.try_wait()?.map(Done::more).ok_or_else(not_yet)
             },
-        )?;
-        self.pidfd = None;
-        Ok(status)
+        );
+        match result {
+            Ok(status) => {
+                self.pidfd = None;
+                Ok(status)
+            }
+            // The wait has failed, and not the child's end: such as that epoll takes no more.
+            Err(error) if error.raw_os_error().is_some_and(|code| code != libc::ECHILD) => {
+                self.pidfd = None;
+                self.wait_by_looking()
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives the child's status if it has ended, and reaps it then.
@@ -157,7 +167,8 @@ impl Child {
     ///
     /// What was read is lost. Nobody could wait for the child any more, so it is killed
     /// (SIGKILL; its own children are not) and reaped, before the kill or the timeout goes
-    /// on. So it is after an error.
+    /// on. So it is after an error. One that this process may not kill goes on, and is reaped
+    /// by a coroutine when it ends.
     pub fn wait_with_output(mut self) -> io::Result<Output> {
         drop(self.stdin.take());
         output::or_end(self, output::collect)

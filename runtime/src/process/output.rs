@@ -12,6 +12,7 @@ use crate::fd::Source;
 use crate::hub;
 use crate::pipe;
 use crate::process::child::Child;
+use crate::task::Builder;
 use crate::task::shield;
 use crate::threadpool;
 
@@ -43,8 +44,15 @@ pub(super) fn or_end<T>(
 /// Kills a child and reaps it.
 #[cold]
 fn end(mut child: Child) {
-    // It fails if the child has been reaped.
-    let _ = child.kill();
+    // Once it is reaped, by whomever, its number may be somebody else's.
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    if child.kill().is_err() {
+        // It runs as another user, and for as long as it likes; nobody may be held up by that.
+        let _ = Builder::new().spawn(move || drop(child.wait()));
+        return;
+    }
     // Of the kernel's errors there is one: nobody is there to be reaped.
     if shield(|| child.wait()).is_err_and(|error| error.raw_os_error().is_none()) {
         // The coroutine unwinds, and such a wait is refused; not so one for the pool.
