@@ -35,7 +35,8 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::pipe", "sys::sigaction"],
+            &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
+            &["sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],

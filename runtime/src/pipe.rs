@@ -25,6 +25,8 @@ use crate::fd::Done;
 use crate::fd::Limit;
 use crate::fd::Source;
 use crate::sys::epoll;
+use crate::sys::file;
+use crate::sys::file::At;
 use crate::sys::pipe as sys;
 use crate::task::shield;
 use crate::threadpool;
@@ -126,7 +128,7 @@ pub(crate) fn write_vectored<T: AsFd>(
     source: &Source<T>,
     bufs: &[IoSlice<'_>],
 ) -> io::Result<usize> {
-    let mut bufs: Vec<IoSlice<'_>> = bufs.iter().copied().take(sys::IOV_MAX).collect();
+    let mut bufs: Vec<IoSlice<'_>> = bufs.iter().copied().take(file::IOV_MAX).collect();
     write(source, &mut bufs)
 }
 
@@ -154,7 +156,11 @@ pub(crate) fn write<T: AsFd>(source: &Source<T>, bufs: &mut [IoSlice<'_>]) -> io
 /// How long a call may wait: not at all if the user, or another holder of the open file, has
 /// asked for that.
 fn limit_of<T: AsFd>(source: &Source<T>) -> Limit {
-    if sys::is_nonblocking(source.as_fd()) { Limit::NonBlocking } else { Limit::None }
+    if file::is_nonblocking(source.as_fd()).unwrap_or(false) {
+        Limit::NonBlocking
+    } else {
+        Limit::None
+    }
 }
 
 /// Whether epoll refuses the descriptor: such as a file, which is always ready.
@@ -164,7 +170,7 @@ fn is_unpollable(error: &io::Error) -> bool {
 
 /// Reads without waiting; EAGAIN if there is nothing.
 pub(crate) fn read_once(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    match sys::read_now(fd, bufs) {
+    match file::read_now(fd, bufs, At::Position) {
         Err(error) if sys::is_unsupported(&error) => {
             after_look(fd, epoll::IN, || read_elsewhere(fd, bufs))
         }
@@ -211,7 +217,8 @@ fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result
     let bytes = shield(|| {
         threadpool::call(move || {
             let mut bytes = vec![0; room.min(BYTES_MAX)];
-            let count = retry(|| sys::read(fd.as_fd(), &mut bytes))?;
+            let count =
+                retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
             bytes.truncate(count);
             Ok(bytes)
         })

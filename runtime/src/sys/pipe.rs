@@ -1,16 +1,16 @@
-//! Reading and writing descriptors that are no sockets, without stopping the thread.
+//! Writing to pipes without stopping the thread, and without SIGPIPE.
 //!
-//! preadv2(2) and pwritev2(2) have a flag against blocking for the one call, so that the open
-//! file keeps its mode for whoever else holds it. The kernel has it for pipes since 6.4, not
-//! for named ones, terminals, or pipes through which somebody has spliced: those calls fail
-//! as [`is_unsupported`]. No write here ever raises SIGPIPE.
+//! pwritev2(2) has a flag against blocking for the one call, so that the open file keeps its
+//! mode for whoever else holds it. The kernel has it for pipes since 6.4, not for named ones,
+//! terminals, or pipes through which somebody has spliced: those calls fail as
+//! [`is_unsupported`], and so do those of `sys::file` that read. No write here ever raises
+//! SIGPIPE.
 
 // These calls have no wrapper in std.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::io::IoSlice;
-use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -19,9 +19,7 @@ use std::ptr;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::check;
-
-/// More buffers than this make a vectored call fail.
-pub(crate) const IOV_MAX: usize = 1024;
+use crate::sys::file::IOV_MAX;
 
 /// A write of so many bytes does not block on a pipe that poll(2) calls writable.
 pub(crate) const PIPE_BUF: usize = libc::PIPE_BUF;
@@ -31,25 +29,7 @@ const RWF_NOWAIT: libc::c_int = 0x08;
 /// Raise no SIGPIPE (Linux 6.18).
 const RWF_NOSIGNAL: libc::c_int = 0x100;
 
-/// Reads what is there, into at most [`IOV_MAX`] buffers.
-pub(crate) fn read_now(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    let count = bufs.len().min(IOV_MAX);
-    // SAFETY: IoSliceMut has the layout of iovec, by its documentation, and the buffers are
-    // writable; offset -1 stands for the descriptor's own position.
-    count_of(unsafe {
-        libc::syscall(
-            libc::SYS_preadv2,
-            libc::c_long::from(fd.as_raw_fd()),
-            bufs.as_mut_ptr(),
-            count,
-            OWN_POSITION,
-            OWN_POSITION,
-            RWF_NOWAIT,
-        )
-    })
-}
-
-/// Writes what there is room for, of at most [`IOV_MAX`] buffers.
+/// Writes what there is room for, of at most 1024 buffers.
 pub(crate) fn write_now(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     /// The kernel does not know the flag against SIGPIPE.
     static SIGNALS: AtomicBool = AtomicBool::new(false);
@@ -95,24 +75,11 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     matches!(code, Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM))
 }
 
-/// Reads; the thread is stopped if there is nothing.
-pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: `buf` is writable for its length.
-    count_of(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) } as _)
-}
-
 /// Writes; the thread is stopped if there is no room.
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     // SAFETY: `buf` is readable for its length.
     let write = || unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
     without_sigpipe(|| count_of(write() as _))
-}
-
-/// Whether the open file has O_NONBLOCK.
-pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: F_GETFL takes no argument.
-    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    flags != -1 && flags & libc::O_NONBLOCK != 0
 }
 
 /// Makes a call that may raise SIGPIPE, for which it blocks that signal and takes it back.
