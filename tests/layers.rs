@@ -79,8 +79,8 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "signal", "sync", "task"],
-            &["thread", "threadpool", "time"],
+            &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
+            &["task", "thread", "threadpool", "time"],
         ],
     },
 ];

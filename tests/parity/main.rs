@@ -92,7 +92,7 @@ world!(green:
     pub use corovent::thread;
     pub use corovent::fs;
     pub mod io { pub use corovent::io::*; pub use std::io::IsTerminal; }
-    pub use std::process;
+    pub use corovent::process;
     pub use corovent::sync;
 );
 
