@@ -109,7 +109,8 @@ world!(plain:
 /// What differs on purpose.
 fn allowed() -> Vec<String> {
     let lines = include_str!("allowed.txt").lines().filter(|line| line.starts_with("trait "));
-    lines.map(|line| line.split(": ").next().unwrap().to_owned()).collect()
+    // A path has colons of its own; what differs ends with a parenthesis.
+    lines.map(|line| line[..=line.find("): ").unwrap()].to_owned()).collect()
 }
 
 #[test]
