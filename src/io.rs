@@ -16,6 +16,9 @@ use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::wait_foreign;
 use corovent_runtime::time::Deadline;
 
+pub use corovent_runtime::pipe::PipeReader;
+pub use corovent_runtime::pipe::PipeWriter;
+pub use corovent_runtime::pipe::pipe;
 pub use std::io::BufRead;
 pub use std::io::BufReader;
 pub use std::io::BufWriter;

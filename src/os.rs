@@ -59,4 +59,11 @@ pub mod unix {
         pub use corovent_net::os::unix::net::UnixListener;
         pub use corovent_net::os::unix::net::UnixStream;
     }
+
+    /// The mirror of [`std::os::unix::process`].
+    pub mod process {
+        pub use corovent_runtime::process::CommandExt;
+        pub use std::os::unix::process::ExitStatusExt;
+        pub use std::os::unix::process::parent_id;
+    }
 }

@@ -35,7 +35,8 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::file", "sys::futex", "sys::sigaction"],
+            &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
+            &["sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -58,6 +59,8 @@ const HOUSES: [House; 3] = [
             // Files and streams.
             &["transfer"],
             &["fs/*"],
+            &["pipe"],
+            &["process/*"],
         ],
     },
     House {
@@ -76,8 +79,8 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "signal", "sync", "task"],
-            &["thread", "threadpool", "time"],
+            &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
+            &["task", "thread", "threadpool", "time"],
         ],
     },
 ];

@@ -16,6 +16,7 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::process;
 use std::process::Command;
 use std::process::Output;
 use std::rc::Rc;
@@ -49,7 +50,7 @@ fn main() {
     if cfg!(panic = "unwind") {
         panic!("this build unwinds: see the top of this file");
     }
-    let checks: [(&str, fn()); 12] = [
+    let checks: [(&str, fn()); 13] = [
         ("the main thread is called main", the_main_thread_has_a_name),
         ("coroutines run and are joined", coroutines_run),
         ("coroutine-locals are destroyed", locals_are_destroyed),
@@ -58,6 +59,7 @@ fn main() {
         ("a kill of one that has started is refused", a_kill_of_a_started_one_is_refused),
         ("a timeout ends an I/O call", a_timeout_ends_an_io_call),
         ("a timeout leaves other waits alone", a_timeout_leaves_other_waits_alone),
+        ("a timeout ends a child", a_timeout_ends_a_child),
         ("connections echo", connections_echo),
         ("run gives up what it cannot end", run_gives_up_what_it_cannot_end),
         ("a deadlock prints its table and aborts", a_deadlock_aborts),
@@ -167,6 +169,17 @@ fn a_timeout_ends_an_io_call() {
     let (mut served, _) = listener.accept().unwrap();
     client.join().unwrap().unwrap().write_all(b"x").unwrap();
     assert_eq!(timeout(LONG, || served.read(&mut [0; 9])).unwrap().unwrap(), 1);
+}
+
+fn a_timeout_ends_a_child() {
+    let mut sleeper = corovent::process::Command::new("sleep");
+    sleeper.arg("1000");
+    let ended = timeout(SHORT, || sleeper.output().unwrap_err().kind());
+    assert_eq!(ended, Ok(io::ErrorKind::TimedOut));
+    let ended = timeout(SHORT, || sleeper.status().unwrap_err().kind());
+    assert_eq!(ended, Ok(io::ErrorKind::TimedOut));
+    let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", process::id()));
+    assert_eq!(children.unwrap(), "", "killed and reaped");
 }
 
 fn a_timeout_leaves_other_waits_alone() {

@@ -64,6 +64,25 @@ fn the_traits_are_stds() {
     assert_eq!(differences!(net::TcpListener, std::net::TcpListener), []);
     assert_eq!(differences!(net::Incoming<'static>, std::net::Incoming<'static>), []);
     assert_eq!(differences!(net::UdpSocket, std::net::UdpSocket), []);
+
+    use corovent::io;
+    use corovent::process;
+    use std::process::Stdio;
+
+    macro_rules! pipes_alike {
+        ($ours:ty, $std:ty) => {
+            assert_eq!(differences!($ours, $std), []);
+            assert_eq!(differences!(&'static $ours, &'static $std), []);
+            assert_eq!(differences!($ours, $std: Into<Stdio>), []);
+        };
+    }
+    pipes_alike!(io::PipeReader, std::io::PipeReader);
+    pipes_alike!(io::PipeWriter, std::io::PipeWriter);
+    pipes_alike!(process::ChildStdin, std::process::ChildStdin);
+    pipes_alike!(process::ChildStdout, std::process::ChildStdout);
+    pipes_alike!(process::ChildStderr, std::process::ChildStderr);
+    assert_eq!(differences!(process::Child, std::process::Child), []);
+    assert_eq!(differences!(process::Command, std::process::Command), []);
     // The question is one that can be answered with no.
     assert_eq!(differences!(std::rc::Rc<u8>, std::sync::Arc<u8>).len(), 2);
 }
@@ -83,6 +102,22 @@ fn the_traits_of_unix_sockets_are_stds() {
 
 pub(crate) use differences;
 pub(crate) use implements;
+
+#[test]
+fn children_and_pipes_look_like_stds() {
+    let text = |text: String| text.replace(|c: char| c.is_ascii_digit(), "");
+    let (reader, writer) = corovent::io::pipe().unwrap();
+    let (std_reader, std_writer) = std::io::pipe().unwrap();
+    assert_eq!(text(format!("{reader:?}")), text(format!("{std_reader:?}")));
+    assert_eq!(text(format!("{writer:?}")), text(format!("{std_writer:?}")));
+    let piped = std::process::Stdio::piped;
+    let mut ours = corovent::process::Command::new("cat");
+    let mut ours = ours.stdin(piped()).stdout(piped()).spawn().unwrap();
+    let mut theirs = std::process::Command::new("cat");
+    let mut theirs = theirs.stdin(piped()).stdout(piped()).spawn().unwrap();
+    assert_eq!(text(format!("{ours:#?}")), text(format!("{theirs:#?}")));
+    run(|| assert_eq!(ours.wait().unwrap(), theirs.wait().unwrap()));
+}
 
 /// Kind and text of the error that an expression gives with our types and with std's.
 macro_rules! errors {

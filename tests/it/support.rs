@@ -185,3 +185,60 @@ pub(crate) fn resident_bytes() -> usize {
 pub(crate) fn mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
+
+/// Makes a signal interrupt this process every now and then, for good.
+pub(crate) fn storm_of_signals() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all zeros is a valid action; without SA_RESTART calls are interrupted.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as *const () as usize;
+    let none = std::ptr::null_mut();
+    // SAFETY: the handler does nothing.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGALRM, &raw const action, none) }, 0);
+    let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
+    let timer = libc::itimerval { it_interval: every, it_value: every };
+    let none = std::ptr::null_mut();
+    // SAFETY: `timer` is valid for the call.
+    assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, none) }, 0);
+}
+
+/// A system call that this process is to be refused: its number, which of the 32-bit words of
+/// what the kernel shows of a call is looked at, the bits of which one must be set there, and
+/// the error. Zero ends the process by SIGSYS instead.
+pub(crate) struct Refused(pub(crate) i64, pub(crate) u32, pub(crate) u32, pub(crate) i32);
+
+impl Refused {
+    /// The word with the number of the call.
+    pub(crate) const NUMBER: u32 = 0;
+    /// The low word of the sixth argument.
+    pub(crate) const SIXTH: u32 = 16 + 5 * 8;
+}
+
+/// Refuses system calls to this thread, and those that it starts, for good: as an older kernel
+/// would.
+pub(crate) fn refuse_calls(calls: &[Refused]) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const IF_SET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = Vec::new();
+    for Refused(number, word, bits, error) in calls {
+        let errno = libc::SECCOMP_RET_ERRNO | *error as u32;
+        program.extend([
+            step(LOAD, 0, 0, Refused::NUMBER),
+            step(IF_EQUAL, 0, 3, *number as u32),
+            step(LOAD, 0, 0, *word),
+            step(IF_SET, 0, 1, *bits),
+            step(RETURN, 0, 0, if *error == 0 { libc::SECCOMP_RET_TRAP } else { errno }),
+        ]);
+    }
+    program.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the call takes numbers.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the filter is a valid program of that length.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) }, 0);
+}

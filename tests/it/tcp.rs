@@ -374,26 +374,10 @@ fn eintr_is_never_seen() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Interrupts system calls all the time, from now on.
-pub(crate) fn start_a_storm_of_signals() {
-    extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: all zeros is a valid action; without SA_RESTART calls are interrupted.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = nothing as *const () as usize;
-    let none = std::ptr::null_mut();
-    // SAFETY: the handler does nothing.
-    assert_eq!(unsafe { libc::sigaction(libc::SIGALRM, &raw const action, none) }, 0);
-    let every = libc::timeval { tv_sec: 0, tv_usec: 200 };
-    let timer = libc::itimerval { it_interval: every, it_value: every };
-    let none = std::ptr::null_mut();
-    // SAFETY: `timer` is valid for the call.
-    assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, none) }, 0);
-}
-
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_echoes_in_a_storm_of_signals() {
-    start_a_storm_of_signals();
+    crate::support::storm_of_signals();
     run(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();

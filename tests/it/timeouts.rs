@@ -10,8 +10,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use corovent::Elapsed;
+use corovent::io::pipe;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
+use corovent::process::Command;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::sync::Barrier;
@@ -108,6 +110,10 @@ fn an_outer_timeout_is_not_lost() {
             client.set_write_timeout(Some(LONG)).unwrap();
             drop((&client).write_all(&vec![0; 64 << 20]));
         }),
+        ("pipe read", || drop(pipe().map(|(mut reader, _writer)| reader.read(&mut [0])))),
+        ("pipe write", || drop(pipe().map(|(_rest, mut end)| end.write_all(&[0; 1 << 17])))),
+        ("output", || drop(Command::new("sleep").arg("1000").output())),
+        ("status", || drop(Command::new("sleep").arg("1000").status())),
         ("connect", || drop(TcpStream::connect(full_listener().1))),
         ("connect_timeout", || drop(TcpStream::connect_timeout(&full_listener().1, LONG))),
         ("catch_unwind", || {

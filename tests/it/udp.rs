@@ -22,8 +22,8 @@ use corovent::yield_now;
 use crate::support::on_drop;
 use crate::support::passes;
 use crate::support::run;
+use crate::support::storm_of_signals;
 use crate::support::was_killed;
-use crate::tcp::start_a_storm_of_signals;
 use crate::tcp::until_readable;
 use crate::tcp::until_waiting;
 
@@ -347,7 +347,7 @@ fn eintr_is_never_seen() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_receives_in_a_storm_of_signals() {
-    start_a_storm_of_signals();
+    storm_of_signals();
     run(|| {
         let (one, one_addr) = socket();
         let (other, other_addr) = socket();

@@ -26,8 +26,8 @@ use crate::support::on_drop;
 use crate::support::open_fds;
 use crate::support::passes;
 use crate::support::run;
+use crate::support::storm_of_signals;
 use crate::support::was_killed;
-use crate::tcp::start_a_storm_of_signals;
 use crate::tcp::until_waiting;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -334,7 +334,7 @@ fn sends_survive_signals() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_sends_in_a_storm_of_signals() {
-    start_a_storm_of_signals();
+    storm_of_signals();
     run(|| {
         for send in WAYS {
             let dir = tempdir().unwrap();

@@ -33,8 +33,8 @@ use crate::support::on_drop;
 use crate::support::open_fds;
 use crate::support::passes;
 use crate::support::run;
+use crate::support::storm_of_signals;
 use crate::support::was_killed;
-use crate::tcp::start_a_storm_of_signals;
 use crate::tcp::until_readable;
 use crate::tcp::until_waiting;
 
@@ -223,7 +223,7 @@ fn connects_and_accepts_survive_signals() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_connects_in_a_storm_of_signals() {
-    start_a_storm_of_signals();
+    storm_of_signals();
     run(|| {
         let dir = tempdir().unwrap();
         let path = dir.path().join("sock");

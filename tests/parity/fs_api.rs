@@ -172,6 +172,13 @@ const _: () = {
     }
 };
 
+const _: () = {
+    fn is<X: From<fs::File> + ?Sized>() {}
+    fn ask(_: &process::Stdio) {
+        is::<process::Stdio>()
+    }
+};
+
 fn fs_openoptions_new() -> fs::OpenOptions {
     <fs::OpenOptions>::new()
 }

@@ -327,6 +327,21 @@ impl<T: AsFd> Source<T> {
         }
     }
 
+    /// Waits until one of several descriptors may have something to read, of which calls have
+    /// found that they have nothing. Nobody else may wait for them.
+    ///
+    /// # Suspends
+    ///
+    /// Until one is ready. On a thread that cannot have a hub the thread is stopped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Source::call).
+    pub(crate) fn any_readable(sources: &[&Source<T>]) -> io::Result<()> {
+        let owned: Vec<_> = sources.iter().map(|source| (source.fd, &source.owner)).collect();
+        Owner::wait_any(&owned).map_err(Stop::into_error)
+    }
+
     /// Waits for a change, for as long as the call may still wait; or for a second, if it is to
     /// be tried again then.
     #[inline]

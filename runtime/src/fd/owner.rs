@@ -216,6 +216,47 @@ impl Owner {
         })
     }
 
+    /// Waits until one of several descriptors has changed that calls have found empty. Nobody
+    /// else may wait for them: none that was woken as well is passed on.
+    pub(super) fn wait_any(owned: &[(RawFd, &Owner)]) -> Result<(), Stop> {
+        let direction = Direction::Read;
+        let Some((first, _)) = owned.first() else { return Ok(()) };
+        let Ok(hub) = hub::get() else {
+            let fds: Vec<RawFd> = owned.iter().map(|(fd, _)| *fd).collect();
+            return epoll::poll_any(&fds, bits_of(direction)).map_err(Stop::Failed);
+        };
+        hub.check_stack();
+        let mut state = hub.state();
+        for (fd, owner) in owned {
+            if !state.readiness.holds(*fd, owner.id) {
+                owner.register(hub, &mut state, *fd).map_err(Stop::Failed)?;
+                state.readiness.clear(*fd, owner.id, direction);
+            } else if state.readiness.known(*fd, owner.id, direction) == Some(Ready::Yes) {
+                // It came while a call for another yielded.
+                return Ok(());
+            }
+        }
+        let reason = reason_of(*first, direction);
+        let mut queued = None;
+        let outcome = hub.block_with(state, Deadline::NEVER, reason, Mode::Io, |state, ticket| {
+            for (fd, _) in owned {
+                state.readiness.enqueue(*fd, direction, ticket, false);
+            }
+            queued = Some(ticket);
+        });
+        let mut state = hub.state();
+        let kept = owned.iter().all(|(fd, owner)| state.readiness.holds(*fd, owner.id));
+        for (fd, _) in owned {
+            queued.inspect(|ticket| state.readiness.dequeue(*fd, direction, *ticket));
+        }
+        drop(state);
+        match outcome {
+            Outcome::Woken => kept.then_some(()).ok_or(Stop::Closed),
+            _ if queued.is_none() && hub.is_unwinding() => Err(Stop::Refused(error::unwinding())),
+            _ => Err(Stop::Interrupted),
+        }
+    }
+
     #[cold]
     fn register(&self, hub: &Hub, state: &mut State, fd: RawFd) -> io::Result<()> {
         // Remembered first, so that whoever drops the source finds the registration.

@@ -22,6 +22,8 @@ pub(crate) enum Reason {
     Ends,
     /// A turn in the wait queue at that address, which is only compared.
     Queue(What, usize),
+    /// The end of a process, by its number.
+    Process(u32),
     /// A signal of the operating system.
     Signal,
     /// Nothing: it has not run yet.
@@ -104,6 +106,7 @@ impl Reason {
             Reason::Queue(What::Stdio, _) => "standard stream",
             Reason::Queue(What::Work, _) => "work",
             Reason::Queue(What::WriteLock, _) => "write lock",
+            Reason::Process(_) => "end of process",
             Reason::Signal => "signal",
             Reason::Start => "first run",
         }
@@ -116,6 +119,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Readable(fd) | Reason::Writable(fd) => write!(f, " (fd {fd})"),
             Reason::Join(id) => write!(f, " (#{id})"),
+            Reason::Process(pid) => write!(f, " (pid {pid})"),
             _ => Ok(()),
         }
     }

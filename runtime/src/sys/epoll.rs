@@ -180,3 +180,15 @@ pub(crate) fn poll_one(fd: RawFd, bits: u32, limit: Option<Duration>) -> io::Res
         Err(error) => Err(error),
     }
 }
+
+/// Blocks the OS thread until one of several descriptors is ready for `bits`, or a signal has
+/// come: look again.
+pub(crate) fn poll_any(fds: &[RawFd], bits: u32) -> io::Result<()> {
+    let entry = |fd: &RawFd| libc::pollfd { fd: *fd, events: bits as libc::c_short, revents: 0 };
+    let mut entries: Vec<libc::pollfd> = fds.iter().map(entry).collect();
+    // SAFETY: `entries` are as many as is said.
+    match check(unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as _, -1) }) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -15,6 +15,8 @@ pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod origin;
+pub(crate) mod pidfd;
+pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod sigaction;
