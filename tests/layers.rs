@@ -57,7 +57,7 @@ const HOUSES: [House; 3] = [
             &["block_on", "debug", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer"],
-            &["fs/*"],
+            &["fs/*", "stdio/*"],
         ],
     },
     House {
@@ -78,6 +78,8 @@ const HOUSES: [House; 3] = [
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "io", "local", "net", "os", "signal", "sync", "task"],
             &["thread", "threadpool", "time"],
+            // The macros, which are the crate's.
+            &["print"],
         ],
     },
 ];

@@ -23,6 +23,7 @@ mod scheduler;
 mod scope;
 pub mod signal;
 mod stack;
+pub mod stdio;
 mod storage;
 pub mod sync;
 mod sys;

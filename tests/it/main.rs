@@ -40,6 +40,7 @@ mod sleeping;
 mod stacks;
 mod std_locals;
 mod std_threads;
+mod stdio;
 mod tcp;
 mod threads;
 mod timeouts;

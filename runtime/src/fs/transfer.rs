@@ -19,6 +19,7 @@ use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::fs::file::File;
@@ -198,6 +199,13 @@ impl From<File> for std::fs::File {
         Arc::try_unwrap(file.file).unwrap_or_else(|shared| {
             shared.try_clone().expect("a descriptor in place of one that is in use for ever")
         })
+    }
+}
+
+impl From<File> for Stdio {
+    /// Gives a child the file as one of its standard streams.
+    fn from(file: File) -> Stdio {
+        std::fs::File::from(file).into()
     }
 }
 
