@@ -16,6 +16,9 @@ use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::wait_foreign;
 use corovent_runtime::time::Deadline;
 
+pub use corovent_net::Duplex;
+pub use corovent_net::copy;
+pub use corovent_net::copy_bidirectional;
 pub use corovent_runtime::stdio::IsTerminal;
 pub use corovent_runtime::stdio::Stderr;
 pub use corovent_runtime::stdio::StderrLock;

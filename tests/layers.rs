@@ -54,7 +54,7 @@ const HOUSES: [House; 3] = [
             &["time"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
-            &["block_on", "debug", "signal", "threadpool/*"],
+            &["block_on", "both", "debug", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer"],
             &["fs/*", "stdio/*"],
@@ -68,6 +68,7 @@ const HOUSES: [House; 3] = [
             &["resolve", "sys/*"],
             &["acceptor", "addr", "socket/*"],
             &["tcp/*", "udp", "unix/*"],
+            &["copy"],
         ],
     },
     House {

@@ -10,6 +10,7 @@ mod support;
 mod barriers;
 mod batons;
 mod condvars;
+mod copying;
 mod deadlocks;
 mod descriptors;
 mod endings;
