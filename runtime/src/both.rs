@@ -9,6 +9,7 @@ use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::scope::scope;
 use crate::sys::clock::Deadline;
+use crate::task::Builder;
 use crate::wait_queue::WaitQueue;
 
 /// Runs two closures at once, each in a coroutine. When one fails, the other is killed.
@@ -37,7 +38,12 @@ pub fn both<A, B, E>(
     let error = Cell::new(None);
     scope(|scope| {
         let first = scope.spawn(|| told(&progress, &error, first));
-        let second = scope.spawn(|| told(&progress, &error, second));
+        let second = Builder::new().spawn_scoped(scope, || told(&progress, &error, second));
+        let second = second.unwrap_or_else(|error| {
+            // A panic of a scope's body waits for those who run.
+            first.kill();
+            panic!("failed to spawn a coroutine: {error}")
+        });
         let over = |progress: &mut Progress| {
             (progress.failed || progress.ended == 2).then_some(progress.failed)
         };

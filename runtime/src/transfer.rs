@@ -388,7 +388,7 @@ fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
 }
 
 /// Counts a call; yields first if the task has made many without waiting.
-fn spend(hub: &Hub) {
+pub(crate) fn spend(hub: &Hub) {
     if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
         hub.throw();
     }

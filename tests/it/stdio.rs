@@ -340,6 +340,44 @@ fn a_line_of_waiting_coroutines_is_served_in_order() {
     });
 }
 
+/// One who locks again and again lets those have it who wait, and all others run.
+#[test]
+fn one_that_prints_in_a_loop_keeps_the_stream_from_nobody() {
+    run(|| {
+        let printed = Rc::new(Cell::new(0));
+        let greedy = spawn({
+            let printed = Rc::clone(&printed);
+            move || {
+                while printed.get() < 3 {
+                    let lock = stderr().lock();
+                    // The others come to wait for it.
+                    yield_now();
+                    drop(lock);
+                }
+            }
+        });
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let printed = Rc::clone(&printed);
+                spawn(move || {
+                    corovent::eprint!("");
+                    printed.set(printed.get() + 1);
+                })
+            })
+            .collect();
+        others.into_iter().for_each(|task| task.join().unwrap());
+        greedy.join().unwrap();
+        let busy = spawn(|| {
+            loop {
+                corovent::eprint!("");
+            }
+        });
+        while !busy.kill_timeout(MOMENT) {}
+        let result: std::thread::Result<()> = busy.join();
+        assert!(result.is_err());
+    });
+}
+
 #[test]
 fn streams_that_are_closed_are_empty_and_take_everything() {
     let mut command = child_command("stdio::child_has_no_streams");

@@ -55,7 +55,11 @@ impl Read for &File {
         }
         let mut rest = self.read_rest()?;
         let count = rest.len();
-        buf.append(&mut rest);
+        if buf.is_empty() && buf.capacity() < count {
+            *buf = rest;
+        } else {
+            buf.append(&mut rest);
+        }
         Ok(count)
     }
 

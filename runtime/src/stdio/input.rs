@@ -9,7 +9,6 @@ use std::io::IoSliceMut;
 use std::io::Lines;
 use std::io::Read;
 use std::marker::PhantomData;
-use std::mem;
 use std::sync::MutexGuard;
 
 use crate::hub;
@@ -17,14 +16,23 @@ use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::stdio::raw::Raw;
 use crate::stdio::standard_descriptor;
+use crate::stdio::take_turn;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
 
-/// Whoever has the lock has taken the input out.
-static INPUT: WaitQueue<Option<Input>> = WaitQueue::new(Some(Input::new()));
+static INPUT: WaitQueue<State> =
+    WaitQueue::new(State { input: Some(Input::new()), is_passed_on: false });
 
 /// As much as std reads at once.
 const PIECE: usize = 8 * 1024;
+
+/// Who has the lock, and who should.
+struct State {
+    /// Whoever has the lock has taken it out.
+    input: Option<Input>,
+    /// One who waits was woken to take it.
+    is_passed_on: bool,
+}
 
 /// The standard input and its buffer.
 struct Input {
@@ -92,7 +100,13 @@ impl Stdin {
     ///
     /// It is not locked then.
     pub fn lock(&self) -> StdinLock<'static> {
-        let taken = INPUT.wait(Deadline::NEVER, What::Stdio, Mode::Plain, Option::take);
+        let is_passed_on = INPUT.lock().state.is_passed_on;
+        take_turn(is_passed_on);
+        let taken = INPUT.wait(Deadline::NEVER, What::Stdio, Mode::Plain, |state| {
+            let input = state.input.take()?;
+            state.is_passed_on = false;
+            Some(input)
+        });
         match taken {
             Ok(input) => StdinLock { input: Some(input), _guard: PhantomData },
             Err(_) => hub::current().expect("only a hub interrupts").throw(),
@@ -135,9 +149,10 @@ impl StdinLock<'_> {
 impl Drop for StdinLock<'_> {
     fn drop(&mut self) {
         let input = self.input.take();
-        let taken = mem::replace(&mut INPUT.lock().state, input);
-        debug_assert!(taken.is_none(), "one has the lock");
-        INPUT.wake_one();
+        INPUT.lock().state = State { input, is_passed_on: true };
+        if !INPUT.wake_one() {
+            INPUT.lock().state.is_passed_on = false;
+        }
     }
 }
 

@@ -16,18 +16,26 @@ use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity;
 use crate::hub::reason::What;
+use crate::stdio::take_turn;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
 
 /// The lock and what it guards.
 pub(super) struct Reentrant<T> {
-    holder: WaitQueue<Option<Holder>>,
+    state: WaitQueue<State>,
     value: RefCell<T>,
 }
 
 // SAFETY: the cell is reached through guards only. As long as there is one the lock is taken
 // by one thread, and guards are not `Send`: so all of them are on that thread.
 unsafe impl<T: Send> Sync for Reentrant<T> {}
+
+/// Who has the lock, and who should.
+struct State {
+    holder: Option<Holder>,
+    /// One who waits was woken to take it.
+    is_passed_on: bool,
+}
 
 /// Who has the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +62,22 @@ pub(super) struct Guard<T: 'static> {
 
 impl<T> Reentrant<T> {
     pub(super) const fn new(value: T) -> Reentrant<T> {
-        Reentrant { holder: WaitQueue::new(None), value: RefCell::new(value) }
+        let state = State { holder: None, is_passed_on: false };
+        Reentrant { state: WaitQueue::new(state), value: RefCell::new(value) }
     }
 
     /// Takes the lock, when those who came before have had it.
     pub(super) fn lock(&'static self) -> Guard<T> {
         let who = Who::runs();
-        let taken = self.holder.wait(Deadline::NEVER, What::Stdio, Mode::Plain, |holder| {
-            take(holder, |held| held == who, who)
+        let inner = self.state.lock();
+        let is_holder = inner.state.holder.is_some_and(|held| held.who == who);
+        let is_passed_on = inner.state.is_passed_on;
+        drop(inner);
+        if !is_holder {
+            take_turn(is_passed_on);
+        }
+        let taken = self.state.wait(Deadline::NEVER, What::Stdio, Mode::Plain, |state| {
+            take(state, |held| held == who, who)
         });
         if taken.is_err() {
             hub::current().expect("only a hub interrupts").throw();
@@ -72,15 +88,15 @@ impl<T> Reentrant<T> {
     /// Takes the lock at the end of the process, if no other thread has it.
     pub(super) fn lock_at_exit(&'static self) -> Option<Guard<T>> {
         let who = Who::runs();
-        let taken = take(&mut self.holder.lock().state, |held| held.thread == who.thread, who);
+        let taken = take(&mut self.state.lock().state, |held| held.thread == who.thread, who);
         taken.map(|()| Guard { lock: self, _thread: PhantomData })
     }
 }
 
 /// Takes a lock that is free, or held by one who may take it again.
-fn take(holder: &mut Option<Holder>, may: impl FnOnce(Who) -> bool, who: Who) -> Option<()> {
-    match holder {
-        None => *holder = Some(Holder { who, guards: 1 }),
+fn take(state: &mut State, may: impl FnOnce(Who) -> bool, who: Who) -> Option<()> {
+    match &mut state.holder {
+        None => *state = State { holder: Some(Holder { who, guards: 1 }), is_passed_on: false },
         Some(held) if may(held.who) => held.guards += 1,
         Some(_) => return None,
     }
@@ -111,15 +127,18 @@ impl<T> Guard<T> {
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        let mut inner = self.lock.holder.lock();
-        let held = inner.state.as_mut().expect("a guard is there, so the lock is taken");
+        let mut inner = self.lock.state.lock();
+        let held = inner.state.holder.as_mut().expect("a guard is there, so the lock is taken");
         held.guards -= 1;
         if held.guards > 0 {
             return;
         }
-        inner.state = None;
+        // Before anybody can take it, or this would be said of a lock that is taken.
+        inner.state = State { holder: None, is_passed_on: true };
         drop(inner);
-        self.lock.holder.wake_one();
+        if !self.lock.state.wake_one() {
+            self.lock.state.lock().state.is_passed_on = false;
+        }
     }
 }
 

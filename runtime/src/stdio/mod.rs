@@ -13,7 +13,10 @@ mod raw;
 
 use std::os::fd::AsFd;
 
+use crate::hub;
 use crate::sys::file;
+use crate::task::yield_now;
+use crate::transfer::spend;
 
 pub use crate::stdio::input::Stdin;
 pub use crate::stdio::input::StdinLock;
@@ -43,6 +46,16 @@ pub trait IsTerminal {
 impl<T: AsFd> IsTerminal for T {
     fn is_terminal(&self) -> bool {
         file::is_terminal(self.as_fd())
+    }
+}
+
+/// Lets others run before a lock is taken that one of them was woken to take, or after many
+/// calls without a wait: else one who prints in a loop would have it for ever.
+fn take_turn(is_passed_on: bool) {
+    match hub::current() {
+        _ if is_passed_on => yield_now(),
+        Some(hub) => spend(hub),
+        None => {}
     }
 }
 
