@@ -14,6 +14,7 @@ use corovent_runtime::both::both;
 use corovent_runtime::fs::File;
 
 use crate::tcp::TcpStream;
+use crate::unix::UnixStream;
 
 /// Copies all that a reader gives to a writer: the mirror of [`std::io::copy`].
 ///
@@ -103,6 +104,12 @@ impl Duplex for TcpStream {
     }
 }
 
+impl Duplex for UnixStream {
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
 /// Copies between two streams in both directions at once, and gives how many bytes went from
 /// `a` to `b` and from `b` to `a`.
 ///
@@ -172,7 +179,13 @@ where
 /// Whether a type is one of our sockets, or a reference to one.
 fn is_socket<T: ?Sized>() -> bool {
     let id = typeid::of::<T>();
-    id == TypeId::of::<TcpStream>() || id == TypeId::of::<&TcpStream>()
+    let ours = [
+        TypeId::of::<TcpStream>(),
+        TypeId::of::<&TcpStream>(),
+        TypeId::of::<UnixStream>(),
+        TypeId::of::<&UnixStream>(),
+    ];
+    ours.contains(&id)
 }
 
 /// Sees a value as a file, or a reference to one, if it is.

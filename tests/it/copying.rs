@@ -184,6 +184,28 @@ fn both_directions_are_copied_at_once_and_each_ends_on_its_own() {
 }
 
 #[test]
+fn a_connection_is_copied_to_a_unix_socket_and_back() {
+    use corovent::os::unix::net::UnixStream;
+
+    run(|| {
+        let ((mut client, a), (b, mut server)) = (pair(), UnixStream::pair().unwrap());
+        let proxy = spawn(move || copy_bidirectional(&a, &b));
+        let echo = spawn(move || {
+            let mut all = Vec::new();
+            server.read_to_end(&mut all)?;
+            server.write_all(&all)
+        });
+        client.write_all(b"there and back").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "there and back");
+        echo.join().unwrap().unwrap();
+        assert_eq!(proxy.join().unwrap().unwrap(), (14, 14));
+    });
+}
+
+#[test]
 fn an_error_ends_both_directions() {
     run(|| {
         let Proxied { client, a, b, server } = proxied();
