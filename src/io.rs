@@ -16,9 +16,26 @@ use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::wait_foreign;
 use corovent_runtime::time::Deadline;
 
+pub use corovent_net::Duplex;
+pub use corovent_net::copy;
+pub use corovent_net::copy_bidirectional;
 pub use corovent_runtime::pipe::PipeReader;
 pub use corovent_runtime::pipe::PipeWriter;
 pub use corovent_runtime::pipe::pipe;
+pub use corovent_runtime::stdio::IsTerminal;
+pub use corovent_runtime::stdio::Stderr;
+pub use corovent_runtime::stdio::StderrLock;
+pub use corovent_runtime::stdio::Stdin;
+pub use corovent_runtime::stdio::StdinLock;
+pub use corovent_runtime::stdio::Stdout;
+pub use corovent_runtime::stdio::StdoutLock;
+#[doc(hidden)]
+pub use corovent_runtime::stdio::print_stderr;
+#[doc(hidden)]
+pub use corovent_runtime::stdio::print_stdout;
+pub use corovent_runtime::stdio::stderr;
+pub use corovent_runtime::stdio::stdin;
+pub use corovent_runtime::stdio::stdout;
 pub use std::io::BufRead;
 pub use std::io::BufReader;
 pub use std::io::BufWriter;

@@ -14,6 +14,7 @@ pub mod io;
 pub mod local;
 pub mod net;
 pub mod os;
+mod print;
 pub mod process;
 pub mod signal;
 pub mod sync;

@@ -55,10 +55,10 @@ const HOUSES: [House; 3] = [
             &["time"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
-            &["block_on", "debug", "signal", "threadpool/*"],
+            &["block_on", "both", "debug", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer"],
-            &["fs/*"],
+            &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],
         ],
@@ -71,6 +71,7 @@ const HOUSES: [House; 3] = [
             &["resolve", "sys/*"],
             &["acceptor", "addr", "socket/*"],
             &["tcp/*", "udp", "unix/*"],
+            &["copy"],
         ],
     },
     House {
@@ -81,6 +82,8 @@ const HOUSES: [House; 3] = [
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
             &["task", "thread", "threadpool", "time"],
+            // The macros, which are the crate's.
+            &["print"],
         ],
     },
 ];

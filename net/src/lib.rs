@@ -6,6 +6,7 @@
 
 mod acceptor;
 mod addr;
+mod copy;
 mod resolve;
 mod socket;
 mod sys;
@@ -14,6 +15,9 @@ mod udp;
 mod unix;
 
 pub use crate::addr::ToSocketAddrs;
+pub use crate::copy::Duplex;
+pub use crate::copy::copy;
+pub use crate::copy::copy_bidirectional;
 pub use crate::tcp::Incoming;
 pub use crate::tcp::TcpListener;
 pub use crate::tcp::TcpStream;

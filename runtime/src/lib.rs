@@ -3,6 +3,7 @@
 //! Users depend on the `corovent` crate, which re-exports what is here.
 
 mod block_on;
+pub mod both;
 mod coroutine;
 pub mod debug;
 mod error;
@@ -25,6 +26,7 @@ mod scheduler;
 mod scope;
 pub mod signal;
 mod stack;
+pub mod stdio;
 mod storage;
 pub mod sync;
 mod sys;

@@ -58,7 +58,7 @@ pub(crate) struct Transfer {
 pub(crate) enum Wish {
     /// It fails with `WouldBlock`, as the user wanted.
     Honoured,
-    /// It waits all the same.
+    /// It waits all the same: the descriptor is nobody's, and so is the wish.
     Ignored,
 }
 
@@ -127,13 +127,39 @@ impl Transfer {
         if self.is_on_disk() {
             return self.on_disk(hub, io, &mut buffers, at);
         }
+        if at == At::Position && wish == Wish::Ignored {
+            return self.without_owner(hub, io, &mut buffers);
+        }
         if at == At::Position
             && let Some(own) = self.own(io.as_fd())
-            && !(wish == Wish::Honoured && file::is_nonblocking(io.as_fd())?)
+            && !file::is_nonblocking(io.as_fd())?
         {
             return through(own, &mut buffers);
         }
         self.step_by_step(hub, io, &mut buffers, at, wish)
+    }
+
+    /// Moves bytes of a descriptor that nobody owns. Nothing may be left open after the call:
+    /// who closes such a descriptor wants the other side to see it.
+    fn without_owner<D>(
+        &self,
+        hub: &Hub,
+        io: &D,
+        buffers: &mut Buffers<'_, '_>,
+    ) -> io::Result<usize>
+    where
+        D: AsFd + Clone + Send + 'static,
+    {
+        spend(hub);
+        if let Some(result) = self.at_once(io.as_fd(), buffers, At::Position) {
+            return result;
+        }
+        if !self.has_calls_at_once(buffers.direction())
+            && let Some(own) = self.open_own(io.as_fd())
+        {
+            return through(&own, buffers);
+        }
+        self.step_by_step(hub, io, buffers, At::Position, Wish::Ignored)
     }
 
     /// What the kernel has at hand at once; the rest by the pool.
@@ -220,8 +246,12 @@ impl Transfer {
         }
     }
 
-    /// The same file, opened once more so that it does not block.
+    /// The same file, opened once more so that it does not block, until this goes away.
     fn own(&self, fd: BorrowedFd<'_>) -> Option<&Source<OwnedFd>> {
+        self.own.get_or_init(|| self.open_own(fd)).as_ref()
+    }
+
+    fn open_own(&self, fd: BorrowedFd<'_>) -> Option<Source<OwnedFd>> {
         let identity = self.identity?;
         let has_other_end = identity.kind == libc::S_IFIFO;
         // To open a pseudo-terminal's master makes another one.
@@ -231,7 +261,7 @@ impl Transfer {
         if !(has_other_end || is_terminal) {
             return None;
         }
-        self.own.get_or_init(|| open_again(fd, identity).ok()).as_ref()
+        open_again(fd, identity).ok()
     }
 }
 
@@ -358,7 +388,7 @@ fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
 }
 
 /// Counts a call; yields first if the task has made many without waiting.
-fn spend(hub: &Hub) {
+pub(crate) fn spend(hub: &Hub) {
     if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
         hub.throw();
     }

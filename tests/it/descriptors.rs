@@ -13,6 +13,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::thread as os;
 use std::time::Duration;
+use std::time::Instant;
 
 use corovent::debug;
 use corovent::net::TcpListener;
@@ -413,17 +414,27 @@ fn interrupted_calls_leave_no_waiter() {
 
 #[test]
 fn a_foreign_descriptor_is_watched_for_one_wait_only() {
-    use corovent_runtime::fd::Direction;
-    use corovent_runtime::fd::wait_foreign;
-    use corovent_runtime::time::Deadline;
+    use corovent::io::wait_readable;
+    use corovent::io::wait_writable;
 
     run(|| {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let late = wait_foreign(reader.as_fd(), Direction::Read, Deadline::after(SHORT));
+        let limit = Instant::now() + SHORT;
+        let late = wait_readable(&reader, limit);
         assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert!(Instant::now() >= limit);
+        // Ready wins over a deadline that is past, and an outer timeout over one to come.
+        wait_writable(&writer, limit).unwrap();
+        assert!(
+            timeout(Duration::ZERO, || wait_readable(
+                &reader,
+                Some(limit + Duration::from_secs(3600))
+            ))
+            .is_err()
+        );
         assert_eq!(debug::counters(), debug::Counters::default());
         let waiter = spawn(move || {
-            wait_foreign(reader.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+            wait_readable(&reader, None).unwrap();
             let mut byte = [0];
             (&reader).read_exact(&mut byte).unwrap();
             byte[0]
@@ -433,10 +444,10 @@ fn a_foreign_descriptor_is_watched_for_one_wait_only() {
         assert_eq!(waiter.join().unwrap(), b'p');
         // A file is always ready; one of our own sockets can be asked for as well.
         let file = std::fs::File::open("/proc/self/maps").unwrap();
-        wait_foreign(file.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+        wait_readable(&file, None).unwrap();
         let (client, mut server) = pair();
         register(&client);
         server.write_all(b"x").unwrap();
-        wait_foreign(client.as_fd(), Direction::Read, Deadline::NEVER).unwrap();
+        wait_readable(&client, None).unwrap();
     });
 }

@@ -20,6 +20,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::mpsc;
@@ -385,12 +386,15 @@ fn conversions_keep_the_file() {
 /// Takes all threads of the pool; the jobs end when the receiver's sender is dropped.
 fn busy_pool() -> (Vec<corovent::JoinHandle<()>>, impl FnOnce()) {
     let meet = Arc::new(Barrier::new(65));
+    let begun = Rc::new(Cell::new(0));
     let (sender, receiver) = mpsc::channel::<()>();
     let receiver = Arc::new(std::sync::Mutex::new(receiver));
     let tasks = (0..64)
         .map(|_| {
             let (meet, receiver) = (Arc::clone(&meet), Arc::clone(&receiver));
+            let begun = Rc::clone(&begun);
             spawn(move || {
+                begun.set(begun.get() + 1);
                 blocking(move || {
                     meet.wait();
                     let _ = receiver.lock().unwrap().recv();
@@ -398,7 +402,10 @@ fn busy_pool() -> (Vec<corovent::JoinHandle<()>>, impl FnOnce()) {
             })
         })
         .collect();
-    yield_now();
+    // In whichever order they run.
+    while begun.get() < 64 {
+        yield_now();
+    }
     meet.wait();
     (tasks, move || drop(sender))
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::io::BufRead;
 use std::io::Read;
+use std::io::Seek;
 use std::io::Write;
 use std::iter::FusedIterator;
 use std::net::SocketAddr;
@@ -11,8 +13,10 @@ use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::run;
@@ -44,7 +48,7 @@ macro_rules! differences {
         differences!(
             $ours, $std: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug, Clone, Read, Write,
             AsFd, AsRawFd, IntoRawFd, FromRawFd, From<OwnedFd>, Into<OwnedFd>, Iterator,
-            FusedIterator
+            FusedIterator, Seek, FileExt, BufRead
         )
     };
     ($ours:ty, $std:ty: $($trait:path),*) => {{
@@ -83,6 +87,32 @@ fn the_traits_are_stds() {
     pipes_alike!(process::ChildStderr, std::process::ChildStderr);
     assert_eq!(differences!(process::Child, std::process::Child), []);
     assert_eq!(differences!(process::Command, std::process::Command), []);
+    {
+        use corovent::fs;
+
+        assert_eq!(differences!(fs::File, std::fs::File), []);
+        assert_eq!(differences!(fs::File, std::fs::File: Into<Stdio>), []);
+        assert_eq!(differences!(&'static fs::File, &'static std::fs::File), []);
+        assert_eq!(differences!(fs::OpenOptions, std::fs::OpenOptions), []);
+        assert_eq!(differences!(fs::DirBuilder, std::fs::DirBuilder), []);
+        assert_eq!(differences!(fs::ReadDir, std::fs::ReadDir), []);
+        assert_eq!(differences!(fs::DirEntry, std::fs::DirEntry), []);
+    }
+    {
+        use corovent::io;
+
+        assert_eq!(differences!(io::Stdin, std::io::Stdin), []);
+        assert_eq!(differences!(&'static io::Stdin, &'static std::io::Stdin), []);
+        assert_eq!(differences!(io::StdinLock<'static>, std::io::StdinLock<'static>), []);
+        assert_eq!(differences!(io::Stdout, std::io::Stdout), []);
+        assert_eq!(differences!(&'static io::Stdout, &'static std::io::Stdout), []);
+        assert_eq!(differences!(io::StdoutLock<'static>, std::io::StdoutLock<'static>), []);
+        assert_eq!(differences!(io::Stderr, std::io::Stderr), []);
+        assert_eq!(differences!(io::Stdout, std::io::Stdout: Into<Stdio>), []);
+        assert_eq!(differences!(io::Stderr, std::io::Stderr: Into<Stdio>), []);
+        assert_eq!(differences!(&'static io::Stderr, &'static std::io::Stderr), []);
+        assert_eq!(differences!(io::StderrLock<'static>, std::io::StderrLock<'static>), []);
+    }
     // The question is one that can be answered with no.
     assert_eq!(differences!(std::rc::Rc<u8>, std::sync::Arc<u8>).len(), 2);
 }

@@ -7,6 +7,8 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::DirEntryExt;
+use std::panic::RefUnwindSafe;
+use std::panic::UnwindSafe;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,6 +122,10 @@ impl ReadDir {
         Ok(())
     }
 }
+
+// As std's: what an error holds is not looked at when something has panicked.
+impl UnwindSafe for ReadDir {}
+impl RefUnwindSafe for ReadDir {}
 
 impl Iterator for ReadDir {
     type Item = io::Result<DirEntry>;

@@ -1,9 +1,6 @@
 //! The ends of a child's pipes that its parent holds.
 
-use std::process::Stdio;
-
 use crate::fd::Source;
-use crate::fs::File;
 use crate::pipe::convert_descriptors;
 use crate::pipe::reads;
 use crate::pipe::writes;
@@ -47,10 +44,3 @@ reads!(ChildStdout, ChildStderr);
 convert_descriptors!(ChildStdin, std::process::ChildStdin);
 convert_descriptors!(ChildStdout, std::process::ChildStdout);
 convert_descriptors!(ChildStderr, std::process::ChildStderr);
-
-impl From<File> for Stdio {
-    /// Gives a file to a child, at the position where it is.
-    fn from(file: File) -> Stdio {
-        std::fs::File::from(file).into()
-    }
-}

@@ -9,6 +9,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
 
 use crate::sys::check;
 
@@ -33,6 +34,14 @@ pub(crate) struct Identity {
     pub(crate) inode: libc::ino_t,
     /// The device that a device file stands for.
     pub(crate) stands_for: libc::dev_t,
+}
+
+/// One of the descriptors 0 to 2, which belong to nobody.
+pub(crate) fn standard(number: RawFd) -> BorrowedFd<'static> {
+    assert!((0..=2).contains(&number), "the others have owners");
+    // SAFETY: nobody owns it, so it is closed by code that vouches for that; as in std, what
+    // becomes of its users then is an error of their calls.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// Asks what an open file is.

@@ -1,4 +1,7 @@
-//! What the process as a whole looks like from /proc.
+//! What the process as a whole looks like from /proc, and its end.
+
+// atexit(3) has no wrapper in std.
+#![allow(unsafe_code)]
 
 use std::fs;
 use std::io;
@@ -19,6 +22,12 @@ pub(crate) fn proc_number(path: &str) -> Option<u64> {
 /// who reports must not panic for that.
 pub(crate) fn report(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
+}
+
+/// Has a function called when the process exits. It may not unwind.
+pub(crate) fn at_exit(f: extern "C" fn()) {
+    // SAFETY: the function lives as long as the program. Nothing can be done if it has no room.
+    unsafe { libc::atexit(f) };
 }
 
 /// Ends the process at once, after one line on stderr that does not go through std's

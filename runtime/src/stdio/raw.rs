@@ -1,0 +1,103 @@
+//! One of the descriptors 0 to 2, without buffer and lock.
+
+use std::io;
+use std::io::IoSlice;
+use std::io::IoSliceMut;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
+
+use crate::hub;
+use crate::hub::Hub;
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::Ordering;
+use crate::sys::file;
+use crate::sys::file::At;
+use crate::transfer::Transfer;
+use crate::transfer::Wish;
+
+/// The process is exiting: nothing may wait for other coroutines any more.
+pub(super) static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// One of the three.
+#[derive(Debug)]
+pub(super) struct Raw {
+    number: Number,
+    /// How to use what was there at the last call.
+    transfer: Option<Transfer>,
+}
+
+/// A descriptor that nobody owns.
+#[derive(Clone, Copy, Debug)]
+struct Number(RawFd);
+
+impl AsFd for Number {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        file::standard(self.0)
+    }
+}
+
+impl Raw {
+    pub(super) const fn new(number: RawFd) -> Raw {
+        Raw { number: Number(number), transfer: None }
+    }
+
+    /// Reads; a descriptor that is closed is at its end, as in std.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let bufs = &mut [IoSliceMut::new(buf)];
+        let read = match hub::current() {
+            None => again(|| file::read(self.number.as_fd(), bufs, At::Position)),
+            Some(_) => self
+                .now()
+                .and_then(|(number, there)| there.read(number, bufs, At::Position, Wish::Ignored)),
+        };
+        or_if_closed(read, 0)
+    }
+
+    /// How to use what is there now.
+    fn now(&mut self) -> io::Result<(&Number, &Transfer)> {
+        let identity = file::identity(self.number.as_fd())?;
+        let known = self.transfer.take().filter(|known| known.identity() == Some(identity));
+        let transfer = known.unwrap_or_else(|| Transfer::of(self.number.as_fd()));
+        Ok((&self.number, self.transfer.insert(transfer)))
+    }
+}
+
+/// What a destructor prints is not lost, and must not fail: it would abort the process. So a
+/// coroutine that unwinds stops the thread until there is room.
+impl Write for Raw {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let bufs = &[IoSlice::new(buf)];
+        let may_wait = !EXITING.load(Ordering::Relaxed)
+            && hub::current().is_some_and(|hub: &Hub| !hub.is_unwinding());
+        let written = if may_wait {
+            let now = self.now();
+            now.and_then(|(number, there)| there.write(number, bufs, At::Position, Wish::Ignored))
+        } else {
+            again(|| file::write(self.number.as_fd(), bufs, At::Position))
+        };
+        or_if_closed(written, buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes a call until no signal is in its way.
+fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn or_if_closed(result: io::Result<usize>, otherwise: usize) -> io::Result<usize> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(otherwise),
+        result => result,
+    }
+}
