@@ -83,6 +83,11 @@ impl Case {
         Case { fails: false, ..Case::new(call) }
     }
 
+    /// A call whose error is none of `io`: it waits whatever the coroutine does.
+    pub(crate) fn waiting(call: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Case {
+        Case { fails: false, ..Case::new(call) }
+    }
+
     /// Each time lets one call go on.
     pub(crate) fn released(self, release: impl Fn() + Send + Sync + 'static) -> Case {
         Case { release: Some(Arc::new(release)), ..self }
