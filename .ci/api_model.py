@@ -78,8 +78,8 @@ class Surface:
     def add(self, item, path, unstable, above):
         unstable = unstable or (item.entry is not None and is_unstable(item.entry))
         if item.kind == "module":
+            self.items.setdefault((path, "module"), item)
             if item.crate:
-                self.items.setdefault((path, "module"), item)
                 if unstable:
                     self.unstable.add((path, "module"))
                 self.walk(item.crate, item.id, path + "::", unstable, above)

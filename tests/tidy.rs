@@ -210,9 +210,14 @@ fn check(file: &Source, rules: &[Rule]) -> Vec<String> {
 fn the_house_is_tidy() {
     let (rust, text) = (files(".rs"), files(".md"));
     assert!(rust.len() > 80, "only {} files were found", rust.len());
-    let wrong: Vec<String> =
-        rust.iter().chain(&text).flat_map(|file| check(file, &RULES)).collect();
+    let files = rust.iter().chain(&text).filter(|file| !is_written(file));
+    let wrong: Vec<String> = files.flat_map(|file| check(file, &RULES)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Whether it is written by `.ci/api`.
+fn is_written(file: &Source) -> bool {
+    file.path.starts_with("tests/parity/") && file.path.ends_with("_api.rs")
 }
 
 /// The tests that the page about semantics names are there: `Tests: module::name`, more of

@@ -39,17 +39,17 @@ macro_rules! implements {
     }};
 }
 
-/// Asks a type for all traits that types of these modules may have. `io` is the world's.
+/// Asks a type for all traits that types of these modules may have.
 macro_rules! answers {
     ($type:ty) => {
         answers!(
             $type: Send, Sync, Unpin, std::panic::UnwindSafe, std::panic::RefUnwindSafe,
             std::fmt::Debug, std::fmt::Display, std::error::Error, Clone, Copy, Default, PartialEq,
             Eq, PartialOrd, Ord, std::hash::Hash, std::io::Read, std::io::Write, std::io::Seek,
-            std::io::BufRead, io::IsTerminal, std::os::fd::AsFd, std::os::fd::AsRawFd,
-            std::os::fd::IntoRawFd, std::os::fd::FromRawFd, From<std::os::fd::OwnedFd>,
-            Into<std::os::fd::OwnedFd>, Iterator, DoubleEndedIterator, ExactSizeIterator,
-            std::iter::FusedIterator, std::ops::Deref, std::ops::DerefMut
+            std::io::BufRead, std::os::fd::AsFd, std::os::fd::AsRawFd, std::os::fd::IntoRawFd,
+            std::os::fd::FromRawFd, From<std::os::fd::OwnedFd>, Into<std::os::fd::OwnedFd>,
+            Iterator, DoubleEndedIterator, ExactSizeIterator, std::iter::FusedIterator,
+            std::ops::Deref, std::ops::DerefMut
         )
     };
     ($type:ty: $($trait:path),*) => {

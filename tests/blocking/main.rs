@@ -1,0 +1,23 @@
+//! Every call of the mirror that waits, against everything that can happen to a wait.
+//!
+//! A table has a row for each such call (`rows/`), which says how it comes to wait and what ends
+//! the wait; each test is a column, and goes through all rows (`columns.rs`). A row that has no
+//! such column says why. `complete.rs` finds the functions whose documentation says that they
+//! suspend and that no row names.
+
+// Some descriptors are closed behind a waiter's back, and some signals sent.
+#![allow(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+#[path = "../it/support.rs"]
+#[allow(dead_code)]
+mod support;
+
+#[path = "../sources/mod.rs"]
+#[allow(dead_code)]
+mod sources;
+
+mod case;
+mod columns;
+mod complete;
+mod rows;

@@ -1,0 +1,253 @@
+//! Locks, conditions, and values that are made once.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use corovent::sync::Barrier;
+use corovent::sync::Condvar;
+use corovent::sync::LazyLock;
+use corovent::sync::Mutex;
+use corovent::sync::Once;
+use corovent::sync::OnceLock;
+use corovent::sync::RwLock;
+
+use crate::case::Case;
+use crate::case::Holder;
+use crate::case::Row;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+pub(crate) const ROWS: &[Row] = &[
+    Row { functions: &["Mutex::lock"], make: mutex_lock, lacks: &[] },
+    Row { functions: &["RwLock::read"], make: rwlock_read, lacks: &[] },
+    Row { functions: &["RwLock::write"], make: rwlock_write, lacks: &[] },
+    Row { functions: &["RwLock::write"], make: rwlock_write_behind_a_reader, lacks: &[] },
+    Row { functions: &["Condvar::wait"], make: condvar_wait, lacks: &[] },
+    Row { functions: &["Condvar::wait_while"], make: condvar_wait_while, lacks: &[] },
+    Row {
+        functions: &["Condvar::wait_timeout", "Condvar::wait_timeout_ms"],
+        make: condvar_wait_timeout,
+        lacks: &[],
+    },
+    Row {
+        functions: &["Condvar::wait_timeout_while"],
+        make: condvar_wait_timeout_while,
+        lacks: &[],
+    },
+    Row {
+        functions: &["Barrier::wait"],
+        make: barrier_wait,
+        lacks: &[
+            ("behind", "two are all that it takes"),
+            ("ended hub", "as above: it is not one of them that goes on"),
+        ],
+    },
+    Row { functions: &["Once::call_once", "Once::call_once_force"], make: once_call, lacks: &[] },
+    Row { functions: &["Once::wait", "Once::wait_force"], make: once_wait, lacks: &[] },
+    Row { functions: &["OnceLock::get_or_init"], make: once_lock_get_or_init, lacks: &[] },
+    Row { functions: &["OnceLock::set"], make: once_lock_set, lacks: &[] },
+    Row { functions: &["OnceLock::wait"], make: once_lock_wait, lacks: &[] },
+    Row { functions: &["LazyLock::force"], make: lazy_lock_force, lacks: &[] },
+];
+
+/// A call that needs what a thread holds.
+fn held(
+    hold: impl FnOnce(&dyn Fn()) + Send + 'static,
+    call: impl Fn() + Send + Sync + 'static,
+) -> Case {
+    let holder = Holder::new(hold);
+    let released = Arc::clone(&holder);
+    Case::infallible(call).opened(move || released.release()).keep(holder)
+}
+
+fn mutex_lock() -> Case {
+    let lock = Arc::new(Mutex::new(0));
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            let _guard = other.lock().unwrap();
+            until();
+        },
+        move || *lock.lock().unwrap() += 1,
+    )
+}
+
+fn rwlock_read() -> Case {
+    let lock = Arc::new(RwLock::new(0));
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            let _guard = other.write().unwrap();
+            until();
+        },
+        move || drop(lock.read().unwrap()),
+    )
+}
+
+fn rwlock_write() -> Case {
+    let lock = Arc::new(RwLock::new(0));
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            let _guard = other.write().unwrap();
+            until();
+        },
+        move || *lock.write().unwrap() += 1,
+    )
+}
+
+fn rwlock_write_behind_a_reader() -> Case {
+    let lock = Arc::new(RwLock::new(0));
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            let _guard = other.read().unwrap();
+            until();
+        },
+        move || *lock.write().unwrap() += 1,
+    )
+}
+
+/// A count of permits, of which a call takes one. A kill poisons the lock: its guard is dropped
+/// while the coroutine unwinds.
+struct Permits {
+    count: Mutex<u32>,
+    given: Condvar,
+}
+
+impl Permits {
+    fn case(take: impl Fn(&Permits) + Send + Sync + 'static) -> (Case, Arc<Permits>) {
+        let permits = Arc::new(Permits { count: Mutex::new(0), given: Condvar::new() });
+        let (call, give) = (Arc::clone(&permits), Arc::clone(&permits));
+        let case = Case::infallible(move || take(&call)).released(move || {
+            *give.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            give.given.notify_one();
+        });
+        (case, permits)
+    }
+}
+
+fn condvar_wait() -> Case {
+    let take = |permits: &Permits| {
+        let mut count = permits.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count == 0 {
+            count = permits.given.wait(count).unwrap_or_else(PoisonError::into_inner);
+        }
+        *count -= 1;
+    };
+    Permits::case(take).0
+}
+
+fn condvar_wait_while() -> Case {
+    let take = |permits: &Permits| {
+        let count = permits.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = permits.given.wait_while(count, |count| *count == 0);
+        *count.unwrap_or_else(PoisonError::into_inner) -= 1;
+    };
+    Permits::case(take).0
+}
+
+fn condvar_wait_timeout() -> Case {
+    let wait = |permits: &Permits, limit| {
+        let mut count = permits.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count == 0 {
+            let waited = permits.given.wait_timeout(count, limit);
+            let (again, is_over) = waited.unwrap_or_else(PoisonError::into_inner);
+            if is_over.timed_out() {
+                return true;
+            }
+            count = again;
+        }
+        *count -= 1;
+        false
+    };
+    let (case, permits) = Permits::case(move |permits| assert!(!wait(permits, LONG)));
+    case.limited(move |limit| wait(&permits, limit))
+}
+
+fn condvar_wait_timeout_while() -> Case {
+    let wait = |permits: &Permits, limit| {
+        let count = permits.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = permits.given.wait_timeout_while(count, limit, |count| *count == 0);
+        let (mut count, is_over) = waited.unwrap_or_else(PoisonError::into_inner);
+        if !is_over.timed_out() {
+            *count -= 1;
+        }
+        is_over.timed_out()
+    };
+    let (case, permits) = Permits::case(move |permits| assert!(!wait(permits, LONG)));
+    case.limited(move |limit| wait(&permits, limit))
+}
+
+/// Two have to arrive; who lets the other go arrives on a thread of its own, for it may be early.
+fn barrier_wait() -> Case {
+    let barrier = Arc::new(Barrier::new(2));
+    let other = Arc::clone(&barrier);
+    Case::infallible(move || drop(barrier.wait())).released(move || {
+        let other = Arc::clone(&other);
+        drop(std::thread::spawn(move || drop(other.wait())));
+    })
+}
+
+fn once_call() -> Case {
+    let once = Arc::new(Once::new());
+    let other = Arc::clone(&once);
+    held(move |until| other.call_once(until), move || once.call_once(|| unreachable!("it has run")))
+}
+
+fn once_wait() -> Case {
+    let once = Arc::new(Once::new());
+    let other = Arc::clone(&once);
+    Case::infallible(move || once.wait()).opened(move || other.call_once(|| ()))
+}
+
+fn once_lock_get_or_init() -> Case {
+    let lock = Arc::new(OnceLock::new());
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            other.get_or_init(|| {
+                until();
+                7
+            });
+        },
+        move || assert_eq!(*lock.get_or_init(|| unreachable!("it is there")), 7),
+    )
+}
+
+fn once_lock_set() -> Case {
+    let lock = Arc::new(OnceLock::new());
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            other.get_or_init(|| {
+                until();
+                7
+            });
+        },
+        move || assert_eq!(lock.set(8), Err(8)),
+    )
+}
+
+fn once_lock_wait() -> Case {
+    let lock = Arc::new(OnceLock::new());
+    let other = Arc::clone(&lock);
+    Case::infallible(move || assert_eq!(*lock.wait(), 7)).opened(move || _ = other.set(7))
+}
+
+fn lazy_lock_force() -> Case {
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let (entered, is_entered) = std::sync::mpsc::channel();
+    let lazy = Arc::new(LazyLock::new(move || {
+        entered.send(()).unwrap();
+        let _ = receiver.recv();
+        7
+    }));
+    let other = Arc::clone(&lazy);
+    drop(std::thread::spawn(move || _ = LazyLock::force(&other)));
+    is_entered.recv().unwrap();
+    let sender = std::sync::Mutex::new(Some(sender));
+    Case::infallible(move || assert_eq!(*LazyLock::force(&lazy), 7))
+        .opened(move || drop(sender.lock().unwrap().take()))
+}
