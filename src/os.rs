@@ -66,4 +66,25 @@ pub mod unix {
         pub use std::os::unix::process::ExitStatusExt;
         pub use std::os::unix::process::parent_id;
     }
+
+    /// The mirror of [`std::os::unix::prelude`].
+    pub mod prelude {
+        pub use super::ffi::OsStrExt;
+        pub use super::ffi::OsStringExt;
+        pub use super::fs::DirEntryExt;
+        pub use super::fs::FileExt;
+        pub use super::fs::FileTypeExt;
+        pub use super::fs::MetadataExt;
+        pub use super::fs::OpenOptionsExt;
+        pub use super::fs::PermissionsExt;
+        pub use super::io::AsFd;
+        pub use super::io::AsRawFd;
+        pub use super::io::BorrowedFd;
+        pub use super::io::FromRawFd;
+        pub use super::io::IntoRawFd;
+        pub use super::io::OwnedFd;
+        pub use super::io::RawFd;
+        pub use super::process::CommandExt;
+        pub use super::process::ExitStatusExt;
+    }
 }

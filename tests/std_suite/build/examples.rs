@@ -98,6 +98,9 @@ impl Example {
             .filter(|line| !line.starts_with("#!["))
             .flat_map(|line| [line, "\n"])
             .collect();
+        // The name is in the prelude, so those who swap imports add one.
+        let is_implied = code.contains("thread_local!") && !code.contains("std::thread_local");
+        let import = if is_implied { "use std::thread_local;\n" } else { "" };
         let items = if code.contains("fn main()") {
             code
         } else if code.trim_end().ends_with("(())") {
@@ -105,8 +108,9 @@ impl Example {
         } else {
             format!("fn main() {{ {code} }}")
         };
-        let text =
-            format!("{items}\n{attributes} fn example() {{ crate::Outcome::check(main()); }}");
+        let text = format!(
+            "{import}{items}\n{attributes} fn example() {{ crate::Outcome::check(main()); }}"
+        );
         let at = self.line;
         let parsed = syn::parse_str::<syn::File>(&text);
         let parsed = parsed.unwrap_or_else(|error| panic!("{file}:{at}: {error}\n{text}"));

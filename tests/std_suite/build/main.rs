@@ -14,15 +14,16 @@ use std::process::Command;
 
 use crate::suites::SUITES;
 
-const WORLDS: [&str; 3] = ["plain", "green", "threads"];
+/// The worlds, each with the first of its ports.
+const WORLDS: [(&str, u16); 3] = [("plain", 19600), ("green", 21600), ("threads", 23600)];
 
 fn main() {
     println!("cargo::rerun-if-changed=build");
     let library = library();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    for world in WORLDS {
+    for (world, ports) in WORLDS {
         let mut text: String =
-            SUITES.iter().map(|suite| tests::module(&library, suite, world)).collect();
+            SUITES.iter().map(|suite| tests::module(&library, suite, world, ports)).collect();
         text += &examples::module(&library, world);
         fs::write(out.join(format!("{world}.rs")), text).expect("the directory is cargo's");
     }

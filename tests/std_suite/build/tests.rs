@@ -17,10 +17,12 @@ use crate::suites::UNSTABLE;
 
 /// The tests of a file, as a module's text. Only whole functions are left out; one that the list
 /// names and that is not there is an error.
-pub fn module(library: &Path, suite: &Suite, world: &str) -> String {
+pub fn module(library: &Path, suite: &Suite, world: &str, ports: u16) -> String {
     let path = library.join(suite.file);
     println!("cargo::rerun-if-changed={}", path.display());
     let text = fs::read_to_string(&path).expect("a file of std's tests");
+    // Worlds run at the same time, each with ports of its own.
+    let text = text.replace("BASE_PORT: u16 = 19600", &format!("BASE_PORT: u16 = {ports}"));
     let mut items = syn::parse_file(&text).expect("Rust").items;
     let unstable = suite.unstable.iter().map(|name| ("", *name, "it tests what is unstable"));
     let left_out = suite.left_out.iter().copied().chain(unstable);

@@ -3,8 +3,8 @@
 //! and processes on std's OS threads.
 
 #![cfg(test)]
-#![feature(assert_matches, cfg_target_thread_local, core_io_borrowed_buf)]
-#![feature(io_error_uncategorized, read_buf, thread_sleep_until)]
+#![feature(assert_matches, cfg_target_thread_local)]
+#![feature(io_error_uncategorized, thread_sleep_until)]
 #![allow(static_mut_refs, warnings)]
 
 use std::fmt::Debug;
@@ -46,7 +46,38 @@ macro_rules! world {
             }
 
             pub mod std {
-                pub use ::std::*;
+                pub use ::std::assert_matches;
+                pub use ::std::any;
+                pub use ::std::ascii;
+                pub use ::std::borrow;
+                pub use ::std::cell;
+                pub use ::std::char;
+                pub use ::std::cmp;
+                pub use ::std::collections;
+                pub use ::std::env;
+                pub use ::std::error;
+                pub use ::std::ffi;
+                pub use ::std::fmt;
+                pub use ::std::hash;
+                pub use ::std::hint;
+                pub use ::std::iter;
+                pub use ::std::marker;
+                pub use ::std::mem;
+                pub use ::std::num;
+                pub use ::std::ops;
+                pub use ::std::option;
+                pub use ::std::panic;
+                pub use ::std::path;
+                pub use ::std::pin;
+                pub use ::std::prelude;
+                pub use ::std::ptr;
+                pub use ::std::rc;
+                pub use ::std::result;
+                pub use ::std::slice;
+                pub use ::std::str;
+                pub use ::std::string;
+                pub use ::std::time;
+                pub use ::std::vec;
                 pub use crate::Outcome;
                 pub use crate::result_unwrap;
                 pub use super::swapped::fs;
@@ -73,6 +104,7 @@ macro_rules! world {
                     }
 
                     pub mod linux {
+                        pub use super::super::super::swapped::os::linux::fs;
                         pub use super::super::super::swapped::os::linux::net;
                     }
                 }
@@ -103,4 +135,26 @@ world!(plain, {
     pub use ::std::sync;
     pub use ::std::thread;
     pub use ::std::thread_local;
+});
+
+world!(green, {
+    pub use corovent::coroutine_local as thread_local;
+    pub use corovent::fs;
+    pub use corovent::io;
+    pub use corovent::net;
+    pub use corovent::os;
+    pub use corovent::process;
+    pub use corovent::sync;
+    pub use corovent::thread;
+});
+
+world!(threads, {
+    pub use ::std::thread;
+    pub use ::std::thread_local;
+    pub use corovent::fs;
+    pub use corovent::io;
+    pub use corovent::net;
+    pub use corovent::os;
+    pub use corovent::process;
+    pub use corovent::sync;
 });
