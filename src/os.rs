@@ -60,6 +60,27 @@ pub mod unix {
         pub use corovent_net::os::unix::net::UnixStream;
     }
 
+    /// The mirror of [`std::os::unix::prelude`]: the traits of the other modules.
+    pub mod prelude {
+        pub use super::fs::DirEntryExt;
+        pub use super::fs::FileExt;
+        pub use super::fs::FileTypeExt;
+        pub use super::fs::MetadataExt;
+        pub use super::fs::OpenOptionsExt;
+        pub use super::fs::PermissionsExt;
+        pub use super::process::CommandExt;
+        pub use super::process::ExitStatusExt;
+        pub use std::os::fd::AsFd;
+        pub use std::os::fd::AsRawFd;
+        pub use std::os::fd::BorrowedFd;
+        pub use std::os::fd::FromRawFd;
+        pub use std::os::fd::IntoRawFd;
+        pub use std::os::fd::OwnedFd;
+        pub use std::os::fd::RawFd;
+        pub use std::os::unix::ffi::OsStrExt;
+        pub use std::os::unix::ffi::OsStringExt;
+    }
+
     /// The mirror of [`std::os::unix::process`].
     pub mod process {
         pub use corovent_runtime::process::CommandExt;
