@@ -60,31 +60,31 @@ pub mod unix {
         pub use corovent_net::os::unix::net::UnixStream;
     }
 
-    /// The mirror of [`std::os::unix::process`].
-    pub mod process {
-        pub use corovent_runtime::process::CommandExt;
-        pub use std::os::unix::process::ExitStatusExt;
-        pub use std::os::unix::process::parent_id;
-    }
-
-    /// The mirror of [`std::os::unix::prelude`].
+    /// The mirror of [`std::os::unix::prelude`]: the traits of the other modules.
     pub mod prelude {
-        pub use super::ffi::OsStrExt;
-        pub use super::ffi::OsStringExt;
         pub use super::fs::DirEntryExt;
         pub use super::fs::FileExt;
         pub use super::fs::FileTypeExt;
         pub use super::fs::MetadataExt;
         pub use super::fs::OpenOptionsExt;
         pub use super::fs::PermissionsExt;
-        pub use super::io::AsFd;
-        pub use super::io::AsRawFd;
-        pub use super::io::BorrowedFd;
-        pub use super::io::FromRawFd;
-        pub use super::io::IntoRawFd;
-        pub use super::io::OwnedFd;
-        pub use super::io::RawFd;
         pub use super::process::CommandExt;
         pub use super::process::ExitStatusExt;
+        pub use std::os::fd::AsFd;
+        pub use std::os::fd::AsRawFd;
+        pub use std::os::fd::BorrowedFd;
+        pub use std::os::fd::FromRawFd;
+        pub use std::os::fd::IntoRawFd;
+        pub use std::os::fd::OwnedFd;
+        pub use std::os::fd::RawFd;
+        pub use std::os::unix::ffi::OsStrExt;
+        pub use std::os::unix::ffi::OsStringExt;
+    }
+
+    /// The mirror of [`std::os::unix::process`].
+    pub mod process {
+        pub use corovent_runtime::process::CommandExt;
+        pub use std::os::unix::process::ExitStatusExt;
+        pub use std::os::unix::process::parent_id;
     }
 }

@@ -232,6 +232,9 @@ pub(crate) fn interrupted() -> ! {
     hub::current().expect("only a hub's tasks are interrupted").throw()
 }
 
+// No value of the type is in the handle.
+impl<T> Unpin for JoinHandle<T> {}
+
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").finish_non_exhaustive()

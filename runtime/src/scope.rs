@@ -366,6 +366,9 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
+// As for `JoinHandle`: no value of the type is in it.
+impl<T> Unpin for ScopedJoinHandle<'_, T> {}
+
 impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopedJoinHandle").finish_non_exhaustive()

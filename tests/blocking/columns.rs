@@ -61,7 +61,7 @@ fn each(column: &str, check: impl Fn(&Case)) {
 
 fn each_row(column: &str, check: impl Fn(&Row)) {
     assert!(COLUMNS.contains(&column));
-    for row in rows().iter().filter(|row| !row.has_not(column)) {
+    for row in rows().filter(|row| !row.has_not(column)) {
         eprintln!("{column}: {}", row.functions.join(", "));
         check(row);
     }
@@ -228,7 +228,7 @@ fn a_waiter_that_is_killed_and_satisfied_at_once_loses_nothing() {
 /// Shut down, closed, or left alone by the other side.
 #[test]
 fn what_others_do_ends_the_wait() {
-    let endings: usize = rows().iter().map(|row| run(|| (row.make)().endings.len())).sum();
+    let endings: usize = rows().map(|row| run(|| (row.make)().endings.len())).sum();
     assert!(endings > 10, "only {endings} endings");
     for row in rows() {
         for nth in 0.. {

@@ -9,3 +9,4 @@ mod comparison;
 mod echo_client;
 mod echo_server;
 mod many_connections;
+mod std_swap;

@@ -16,7 +16,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
-use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::run;

@@ -144,6 +144,7 @@ const _: () = {
             + io::Read
             + io::Write
             + io::Seek
+            + io::IsTerminal
             + os::unix::fs::FileExt
             + ::std::os::fd::AsRawFd
             + ::std::os::fd::FromRawFd
@@ -243,6 +244,8 @@ const _: () = {
         X: Send
             + Sync
             + Unpin
+            + ::std::panic::UnwindSafe
+            + ::std::panic::RefUnwindSafe
             + ::std::fmt::Debug
             + Iterator<Item = Result<fs::DirEntry, io::Error>>
             + ?Sized,

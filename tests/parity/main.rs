@@ -23,14 +23,16 @@ type Guard = std::sync::MutexGuard<'static, u8>;
 /// Whether a type implements a trait: the inherent constant goes before that of the trait.
 macro_rules! implements {
     ($type:ty, $trait:path) => {{
+        #[allow(dead_code)]
         trait Otherwise {
             const ANSWER: bool = false;
         }
 
-        struct Question<T: ?Sized>(PhantomData<T>);
+        struct Question<T: ?Sized>(#[allow(dead_code)] PhantomData<T>);
 
         impl<T: ?Sized> Otherwise for Question<T> {}
 
+        #[allow(dead_code)]
         impl<T: ?Sized + $trait> Question<T> {
             const ANSWER: bool = true;
         }
@@ -60,7 +62,7 @@ macro_rules! answers {
 /// Compiles the bodies in one world.
 macro_rules! world {
     ($world:ident: $($import:item)*) => {
-        #[allow(clippy::all, dead_code, deprecated, improper_ctypes_definitions, unused_imports)]
+        #[allow(clippy::all, dead_code, deprecated, unreachable_pub, unused_imports)]
         mod $world {
             mod imports {
                 $($import)*
@@ -91,7 +93,7 @@ world!(green:
     pub use corovent::os;
     pub use corovent::thread;
     pub use corovent::fs;
-    pub mod io { pub use corovent::io::*; pub use std::io::IsTerminal; }
+    pub use corovent::io;
     pub use corovent::process;
     pub use corovent::sync;
 );

@@ -94,7 +94,7 @@ fn thread_joinhandle_is_finished<'e0, T>(a0: &'e0 thread::JoinHandle<T>) -> bool
 }
 
 const _: () = {
-    fn is<X: Sync + ::std::fmt::Debug + ?Sized>() {}
+    fn is<X: Unpin + Sync + ::std::fmt::Debug + ?Sized>() {}
     fn ask<T>(_: &thread::JoinHandle<T>) {
         is::<thread::JoinHandle<T>>()
     }
@@ -254,7 +254,7 @@ const _: () = {
 };
 
 const _: () = {
-    fn is<X: ::std::fmt::Debug + ?Sized>() {}
+    fn is<X: Unpin + ::std::fmt::Debug + ?Sized>() {}
     fn ask<'scope, T>(_: &thread::ScopedJoinHandle<'scope, T>) {
         is::<thread::ScopedJoinHandle<'scope, T>>()
     }

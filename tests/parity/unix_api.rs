@@ -386,3 +386,71 @@ const _: () = {
         is::<::std::os::fd::OwnedFd>()
     }
 };
+
+fn os_unix_prelude_commandext_uid<'e0, Own: os::unix::prelude::CommandExt + ?Sized>(
+    a0: &'e0 mut Own,
+    a1: u32,
+) -> &'e0 mut process::Command {
+    <Own as os::unix::prelude::CommandExt>::uid(a0, a1)
+}
+
+fn os_unix_prelude_commandext_gid<'e0, Own: os::unix::prelude::CommandExt + ?Sized>(
+    a0: &'e0 mut Own,
+    a1: u32,
+) -> &'e0 mut process::Command {
+    <Own as os::unix::prelude::CommandExt>::gid(a0, a1)
+}
+
+unsafe fn os_unix_prelude_commandext_pre_exec<'e0, Own: os::unix::prelude::CommandExt + ?Sized, F>(
+    a0: &'e0 mut Own,
+    a1: F,
+) -> &'e0 mut process::Command
+where
+    F: FnMut() -> io::Result<()> + Send + Sync + 'static,
+{
+    unsafe { <Own as os::unix::prelude::CommandExt>::pre_exec(a0, a1) }
+}
+
+unsafe fn os_unix_prelude_commandext_before_exec<
+    'e0,
+    Own: os::unix::prelude::CommandExt + ?Sized,
+    F,
+>(
+    a0: &'e0 mut Own,
+    a1: F,
+) -> &'e0 mut process::Command
+where
+    F: FnMut() -> io::Result<()> + Send + Sync + 'static,
+{
+    unsafe { <Own as os::unix::prelude::CommandExt>::before_exec(a0, a1) }
+}
+
+fn os_unix_prelude_commandext_exec<'e0, Own: os::unix::prelude::CommandExt + ?Sized>(
+    a0: &'e0 mut Own,
+) -> io::Error {
+    <Own as os::unix::prelude::CommandExt>::exec(a0)
+}
+
+fn os_unix_prelude_commandext_arg0<'e0, Own: os::unix::prelude::CommandExt + ?Sized, S>(
+    a0: &'e0 mut Own,
+    a1: S,
+) -> &'e0 mut process::Command
+where
+    S: AsRef<::std::ffi::OsStr>,
+{
+    <Own as os::unix::prelude::CommandExt>::arg0(a0, a1)
+}
+
+fn os_unix_prelude_commandext_process_group<'e0, Own: os::unix::prelude::CommandExt + ?Sized>(
+    a0: &'e0 mut Own,
+    a1: i32,
+) -> &'e0 mut process::Command {
+    <Own as os::unix::prelude::CommandExt>::process_group(a0, a1)
+}
+
+const _: () = {
+    fn is<X: os::unix::process::CommandExt + ?Sized>() {}
+    fn ask(_: &process::Command) {
+        is::<process::Command>()
+    }
+};

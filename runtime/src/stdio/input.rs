@@ -135,6 +135,7 @@ impl Stdin {
     /// # Suspends
     ///
     /// Until those who came before have unlocked it; the iterator, until there is a line.
+    #[must_use = "the lines are read as they are asked for"]
     pub fn lines(self) -> Lines<StdinLock<'static>> {
         self.lock().lines()
     }

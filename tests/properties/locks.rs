@@ -1,0 +1,186 @@
+//! Locks and conditions: nobody is inside with another, no permit is lost, and nobody waits for
+//! what is free.
+
+use std::cell::Cell;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use corovent::sync::Condvar;
+use corovent::sync::Mutex;
+use corovent::sync::RwLock;
+use corovent::yield_now;
+use proptest::prelude::*;
+
+use crate::program::Model;
+use crate::program::check;
+use crate::program::programs;
+use crate::support::on_drop;
+
+/// Does something with the lock of that number; who holds one yields some times.
+#[derive(Clone, Debug)]
+enum Act {
+    Lock(usize, u8),
+    TryLock(usize, u8),
+    Read(usize, u8),
+    Write(usize, u8),
+    /// Takes a permit when there is one.
+    Take(usize),
+    /// The same, with a limit in microseconds.
+    TakeWithin(usize, u64),
+    /// Gives a permit, and tells one or all.
+    Give(usize, bool),
+}
+
+const COUNT: usize = 2;
+
+#[derive(Default)]
+struct Locks {
+    mutexes: [Mutex<()>; COUNT],
+    holders: [Cell<u32>; COUNT],
+    rwlocks: [RwLock<()>; COUNT],
+    readers: [Cell<u32>; COUNT],
+    writers: [Cell<u32>; COUNT],
+    permits: [Mutex<u32>; COUNT],
+    given: [Condvar; COUNT],
+    /// Permits given less permits taken.
+    balance: [Cell<i64>; COUNT],
+}
+
+/// Counts itself while it is inside, also when it leaves by a kill.
+fn inside<R>(count: &Cell<u32>, f: impl FnOnce() -> R) -> R {
+    count.set(count.get() + 1);
+    let _leave = on_drop(|| count.set(count.get() - 1));
+    f()
+}
+
+fn hold(turns: u8, check: impl Fn() -> bool) -> Result<(), String> {
+    for _ in 0..=turns {
+        if !check() {
+            return Err("it is not alone".to_owned());
+        }
+        yield_now();
+    }
+    if check() { Ok(()) } else { Err("it is not alone".to_owned()) }
+}
+
+impl Locks {
+    fn alone(&self, n: usize, turns: u8) -> Result<(), String> {
+        inside(&self.holders[n], || hold(turns, || self.holders[n].get() == 1))
+    }
+
+    fn take(&self, n: usize, limit: Option<Duration>) {
+        let is_none = |permits: &mut u32| *permits == 0;
+        let permits = self.permits[n].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits = match limit {
+            None => {
+                let permits = self.given[n].wait_while(permits, is_none);
+                permits.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(limit) => {
+                let waited = self.given[n].wait_timeout_while(permits, limit, is_none);
+                let (permits, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
+                if outcome.timed_out() {
+                    return;
+                }
+                permits
+            }
+        };
+        *permits -= 1;
+        self.balance[n].set(self.balance[n].get() - 1);
+    }
+}
+
+impl Model for Locks {
+    type Act = Act;
+
+    fn act(&self, _task: usize, act: &Act) -> Result<(), String> {
+        match *act {
+            Act::Lock(n, turns) => {
+                let _guard = self.mutexes[n].lock().unwrap_or_else(PoisonError::into_inner);
+                self.alone(n, turns)
+            }
+            Act::TryLock(n, turns) => {
+                use std::sync::TryLockError;
+
+                let _guard = match self.mutexes[n].try_lock() {
+                    Ok(guard) => guard,
+                    Err(TryLockError::Poisoned(error)) => error.into_inner(),
+                    Err(TryLockError::WouldBlock) => return Ok(()),
+                };
+                self.alone(n, turns)
+            }
+            Act::Read(n, turns) => {
+                let _guard = self.rwlocks[n].read().unwrap_or_else(PoisonError::into_inner);
+                inside(&self.readers[n], || hold(turns, || self.writers[n].get() == 0))
+            }
+            Act::Write(n, turns) => {
+                let _guard = self.rwlocks[n].write().unwrap_or_else(PoisonError::into_inner);
+                let is_alone = || self.writers[n].get() == 1 && self.readers[n].get() == 0;
+                inside(&self.writers[n], || hold(turns, is_alone))
+            }
+            Act::Take(n) => {
+                self.take(n, None);
+                Ok(())
+            }
+            Act::TakeWithin(n, micros) => {
+                self.take(n, Some(Duration::from_micros(micros)));
+                Ok(())
+            }
+            Act::Give(n, all) => {
+                *self.permits[n].lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                self.balance[n].set(self.balance[n].get() + 1);
+                if all {
+                    self.given[n].notify_all()
+                } else {
+                    self.given[n].notify_one()
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Each lock is held for a while only, so that nobody waits for one in the end.
+    fn at_rest(&self, waiting: &[(usize, Act)]) -> Result<(), String> {
+        for (task, act) in waiting {
+            match act {
+                Act::Take(n) if self.balance[*n].get() == 0 => {}
+                _ => return Err(format!("task {task} waits in {act:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn at_end(&self) -> Result<(), String> {
+        for n in 0..COUNT {
+            let permits = *self.permits[n].lock().unwrap_or_else(PoisonError::into_inner);
+            if i64::from(permits) != self.balance[n].get() {
+                return Err(format!("{permits} permits, not {}", self.balance[n].get()));
+            }
+            let is_free = self.mutexes[n].try_lock().map(drop);
+            if matches!(is_free, Err(std::sync::TryLockError::WouldBlock)) {
+                return Err("a mutex is held by nobody".to_owned());
+            }
+            let is_free = self.rwlocks[n].try_write().map(drop);
+            if matches!(is_free, Err(std::sync::TryLockError::WouldBlock)) {
+                return Err("a lock is held by nobody".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn locks_admit_one_and_wake_all() {
+    let n = 0..COUNT;
+    let held = (n.clone(), 0..4u8);
+    let act = prop_oneof![
+        4 => held.clone().prop_map(|(n, turns)| Act::Lock(n, turns)),
+        1 => held.clone().prop_map(|(n, turns)| Act::TryLock(n, turns)),
+        3 => held.clone().prop_map(|(n, turns)| Act::Read(n, turns)),
+        3 => held.prop_map(|(n, turns)| Act::Write(n, turns)),
+        3 => n.clone().prop_map(Act::Take),
+        1 => (n.clone(), 0..200u64).prop_map(|(n, micros)| Act::TakeWithin(n, micros)),
+        3 => (n, any::<bool>()).prop_map(|(n, all)| Act::Give(n, all)),
+    ];
+    check((Just(()), programs(act)), |()| Locks::default());
+}
