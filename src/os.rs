@@ -12,7 +12,7 @@ pub mod linux {
 
     /// The mirror of [`std::os::linux::net`].
     ///
-    /// Of [`UnixSocketExt`] the name is std's, where it is not stable.
+    /// Of `UnixSocketExt` the name is std's, where it is not stable.
     pub mod net {
         pub use corovent_net::os::linux::net::SocketAddrExt;
         pub use corovent_net::os::linux::net::TcpStreamExt;
@@ -43,7 +43,7 @@ pub mod unix {
 
     /// The mirror of [`std::os::unix::net`]: sockets between processes of one machine.
     ///
-    /// Descriptors and credentials are sent along with bytes by [`SocketAncillary`], whose
+    /// Descriptors and credentials are sent along with bytes by `SocketAncillary`, whose
     /// name and shape are std's, where it is not stable.
     pub mod net {
         pub use corovent_net::os::unix::net::AncillaryData;
@@ -62,14 +62,13 @@ pub mod unix {
 
     /// The mirror of [`std::os::unix::prelude`]: the traits of the other modules.
     pub mod prelude {
-        pub use super::fs::DirEntryExt;
-        pub use super::fs::FileExt;
-        pub use super::fs::FileTypeExt;
-        pub use super::fs::MetadataExt;
-        pub use super::fs::OpenOptionsExt;
-        pub use super::fs::PermissionsExt;
-        pub use super::process::CommandExt;
-        pub use super::process::ExitStatusExt;
+        pub use corovent_runtime::fs::unix::DirEntryExt;
+        pub use corovent_runtime::fs::unix::FileExt;
+        pub use corovent_runtime::fs::unix::FileTypeExt;
+        pub use corovent_runtime::fs::unix::MetadataExt;
+        pub use corovent_runtime::fs::unix::OpenOptionsExt;
+        pub use corovent_runtime::fs::unix::PermissionsExt;
+        pub use corovent_runtime::process::CommandExt;
         pub use std::os::fd::AsFd;
         pub use std::os::fd::AsRawFd;
         pub use std::os::fd::BorrowedFd;
@@ -79,6 +78,7 @@ pub mod unix {
         pub use std::os::fd::RawFd;
         pub use std::os::unix::ffi::OsStrExt;
         pub use std::os::unix::ffi::OsStringExt;
+        pub use std::os::unix::process::ExitStatusExt;
     }
 
     /// The mirror of [`std::os::unix::process`].
