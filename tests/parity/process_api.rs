@@ -21,6 +21,7 @@ unsafe fn os_unix_process_commandext_pre_exec<'e0, Own: os::unix::process::Comma
 where
     F: FnMut() -> io::Result<()> + Send + Sync + 'static,
 {
+    // SAFETY: as this function's caller vouches.
     unsafe { <Own as os::unix::process::CommandExt>::pre_exec(a0, a1) }
 }
 
@@ -35,6 +36,7 @@ unsafe fn os_unix_process_commandext_before_exec<
 where
     F: FnMut() -> io::Result<()> + Send + Sync + 'static,
 {
+    // SAFETY: as this function's caller vouches.
     unsafe { <Own as os::unix::process::CommandExt>::before_exec(a0, a1) }
 }
 

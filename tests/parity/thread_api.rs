@@ -50,6 +50,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
+    // SAFETY: as this function's caller vouches.
     unsafe { <thread::Builder>::spawn_unchecked(a0, a1) }
 }
 

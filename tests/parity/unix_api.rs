@@ -408,6 +408,7 @@ unsafe fn os_unix_prelude_commandext_pre_exec<'e0, Own: os::unix::prelude::Comma
 where
     F: FnMut() -> io::Result<()> + Send + Sync + 'static,
 {
+    // SAFETY: as this function's caller vouches.
     unsafe { <Own as os::unix::prelude::CommandExt>::pre_exec(a0, a1) }
 }
 
@@ -422,6 +423,7 @@ unsafe fn os_unix_prelude_commandext_before_exec<
 where
     F: FnMut() -> io::Result<()> + Send + Sync + 'static,
 {
+    // SAFETY: as this function's caller vouches.
     unsafe { <Own as os::unix::prelude::CommandExt>::before_exec(a0, a1) }
 }
 
