@@ -47,6 +47,8 @@ pub(crate) struct Case {
     pub(crate) consumes: bool,
     /// The release is for whoever waits already, and is not kept.
     pub(crate) is_personal: bool,
+    /// Two may wait for it, and each release is for one of them.
+    pub(crate) has_line: bool,
     /// It returns `io::Result`, and fails where it may not wait.
     pub(crate) fails: bool,
     /// The call with a time of its own, which tells whether that was over.
@@ -67,6 +69,7 @@ impl Case {
             release: None,
             consumes: true,
             is_personal: false,
+            has_line: true,
             fails: true,
             limited: None,
             endings: Vec::new(),

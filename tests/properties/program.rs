@@ -26,7 +26,7 @@ use crate::support::run;
 
 /// More coroutines find nothing that these do not.
 const TASKS_MAX: usize = 5;
-const STEPS_MAX: usize = 10;
+const STEPS_MAX: usize = 6;
 /// A program has at most some thousand steps, and each needs a few rounds of the hub.
 const ROUNDS_MAX: usize = 20_000;
 
@@ -40,8 +40,10 @@ pub(crate) enum Step<A> {
     Shielded,
     Yield,
     Sleep(u64),
-    /// Kills the coroutine of that number, if there is one.
+    /// Kills one that is in the middle of an act: of those, the one of that number.
     Kill(usize),
+    /// The same, and at once, before that has run, the act.
+    KillAnd(usize, A),
 }
 
 /// The steps of each coroutine.
@@ -67,7 +69,8 @@ pub(crate) fn programs<A: Clone + Debug + 'static>(
 ) -> impl Strategy<Value = Program<A>> {
     let step = prop_oneof![
         8 => act.clone().prop_map(Step::Act),
-        3 => (0..300u64, act).prop_map(|(micros, act)| Step::Within(micros, act)),
+        3 => (0..300u64, act.clone()).prop_map(|(micros, act)| Step::Within(micros, act)),
+        3 => (0..TASKS_MAX, act).prop_map(|(task, act)| Step::KillAnd(task, act)),
         1 => Just(Step::Shielded),
         2 => Just(Step::Yield),
         1 => (0..200u64).prop_map(Step::Sleep),
@@ -85,7 +88,7 @@ pub(crate) fn check<M: Model, S: Debug>(
     let number = |name| env::var(name).ok().map(|text: String| text.parse::<u64>().unwrap());
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&number("COROVENT_RANDOM_SEED").unwrap_or(0).to_le_bytes());
-    let cases = number("COROVENT_RANDOM_ROUNDS").unwrap_or(300) as u32;
+    let cases = number("COROVENT_RANDOM_ROUNDS").unwrap_or(1000) as u32;
     // What fails is printed; there is no file of earlier failures.
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -137,17 +140,28 @@ impl<M: Model> Stage<M> {
             match step {
                 Step::Act(act) => self.act(number, act),
                 Step::Within(micros, act) => {
-                    drop(timeout(Duration::from_micros(*micros), || self.act(number, act)));
+                    let limit = Duration::from_micros(*micros);
+                    let _ = timeout(limit, || self.act(number, act));
                 }
                 Step::Shielded => shield(|| (0..2).for_each(|_| yield_now())),
                 Step::Yield => yield_now(),
                 Step::Sleep(micros) => sleep(Duration::from_micros(*micros)),
-                Step::Kill(other) => {
-                    self.tasks.borrow().get(*other).is_some_and(JoinHandle::kill);
+                Step::Kill(other) => self.kill(*other),
+                Step::KillAnd(other, act) => {
+                    self.kill(*other);
+                    self.act(number, act);
                 }
             }
             self.doing.borrow_mut()[number] = None;
             self.steps.set(self.steps.get() + 1);
+        }
+    }
+
+    fn kill(&self, other: usize) {
+        let doing = self.doing.borrow();
+        let busy: Vec<usize> = (0..doing.len()).filter(|task| doing[*task].is_some()).collect();
+        if !busy.is_empty() {
+            self.tasks.borrow()[busy[other % busy.len()]].kill();
         }
     }
 
