@@ -35,6 +35,7 @@ use crate::sys::file;
 use crate::sys::file::At;
 use crate::sys::file::IOV_MAX;
 use crate::sys::file::Identity;
+use crate::sys::pipe;
 use crate::threadpool;
 
 /// Most that one call moves by the pool, which needs a buffer of that size: std would go on
@@ -123,7 +124,9 @@ impl Transfer {
     where
         D: AsFd + Clone + Send + 'static,
     {
-        let Some(hub) = hub::current() else { return buffers.now_or_block(io.as_fd(), at) };
+        let Some(hub) = hub::current() else {
+            return buffers.now_or_block(io.as_fd(), at, self.is_on_disk());
+        };
         if self.is_on_disk() {
             return self.on_disk(hub, io, &mut buffers, at);
         }
@@ -176,7 +179,7 @@ impl Transfer {
         spend(hub);
         match self.at_once(io.as_fd(), buffers, at) {
             Some(result) => result,
-            None => buffers.by_pool(io, at),
+            None => buffers.by_pool(io, at, true),
         }
     }
 
@@ -199,11 +202,11 @@ impl Transfer {
                 return result;
             }
             if wish == Wish::Honoured && file::is_nonblocking(io.as_fd())? {
-                return buffers.now_or_block(io.as_fd(), at);
+                return buffers.now_or_block(io.as_fd(), at, false);
             }
             wait_foreign(io.as_fd(), direction, Deadline::NEVER)?;
             if !self.has_calls_at_once(direction) {
-                return buffers.by_pool(io, at);
+                return buffers.by_pool(io, at, false);
             }
         }
     }
@@ -225,6 +228,9 @@ impl Transfer {
         loop {
             let result = match buffers {
                 Buffers::Read(bufs) => file::read_now(fd, bufs, at),
+                Buffers::Write(bufs) if at == At::Position && !self.is_on_disk() => {
+                    pipe::write_now(fd, bufs)
+                }
                 Buffers::Write(bufs) => file::write_now(fd, bufs, at),
             };
             match result.as_ref().err().and_then(io::Error::raw_os_error) {
@@ -307,14 +313,14 @@ fn write_rest(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], sent: usize) -> io::Resu
     let mut before = 0;
     for (n, buf) in bufs.iter().enumerate() {
         if before == sent {
-            return file::write(fd, &bufs[n..], At::Position);
+            return pipe::write_vectored(fd, &bufs[n..]);
         }
         if sent < before + buf.len() {
-            return file::write(fd, &[IoSlice::new(&buf[sent - before..])], At::Position);
+            return pipe::write_vectored(fd, &[IoSlice::new(&buf[sent - before..])]);
         }
         before += buf.len();
     }
-    file::write(fd, &[], At::Position)
+    pipe::write_vectored(fd, &[])
 }
 
 impl Buffers<'_, '_> {
@@ -325,11 +331,15 @@ impl Buffers<'_, '_> {
         }
     }
 
-    /// Moves bytes by a call that stops the thread if it has to.
-    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At) -> io::Result<usize> {
+    /// Moves bytes by a call that stops the thread if it has to. Only what is on a disk never
+    /// raises SIGPIPE.
+    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At, on_disk: bool) -> io::Result<usize> {
         loop {
             let result = match self {
                 Buffers::Read(bufs) => file::read(fd, bufs, at),
+                Buffers::Write(bufs) if at == At::Position && !on_disk => {
+                    pipe::write_vectored(fd, bufs)
+                }
                 Buffers::Write(bufs) => file::write(fd, bufs, at),
             };
             match result {
@@ -340,7 +350,7 @@ impl Buffers<'_, '_> {
     }
 
     /// Moves bytes on a thread of the pool, with a buffer that goes there.
-    fn by_pool<D>(&mut self, io: &D, at: At) -> io::Result<usize>
+    fn by_pool<D>(&mut self, io: &D, at: At, on_disk: bool) -> io::Result<usize>
     where
         D: AsFd + Clone + Send + 'static,
     {
@@ -351,7 +361,7 @@ impl Buffers<'_, '_> {
                 let mut there = vec![0; wanted.min(CHUNK_MAX)];
                 let there = threadpool::complete(move || {
                     let bufs = &mut [IoSliceMut::new(&mut there)];
-                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at)?;
+                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at, on_disk)?;
                     there.truncate(read);
                     Ok(there)
                 })?;
@@ -361,7 +371,8 @@ impl Buffers<'_, '_> {
             Buffers::Write(bufs) => {
                 let there = gather(bufs);
                 threadpool::complete(move || {
-                    Buffers::Write(&[IoSlice::new(&there)]).now_or_block(io.as_fd(), at)
+                    let bufs = &[IoSlice::new(&there)];
+                    Buffers::Write(bufs).now_or_block(io.as_fd(), at, on_disk)
                 })
             }
         }

@@ -872,3 +872,42 @@ fn files_leave_no_descriptor_behind() {
         std::fs::metadata(dir.path()).unwrap().mode() & libc::S_IFDIR != 0
     );
 }
+
+#[test]
+fn sigpipe_never_kills() {
+    passes("files::child_writes_files_that_nobody_reads");
+}
+
+/// By each of the ways in which a file that is no file is written.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_writes_files_that_nobody_reads() {
+    fn is_broken(mut file: &File) {
+        assert_eq!(file.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let dir = dir();
+    let fifo = mkfifo(dir.path());
+    let all = || {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        is_broken(&File::from(OwnedFd::from(writer)));
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(other);
+        is_broken(&File::from(OwnedFd::from(one)));
+        // Opened once more while there is a reader, and not.
+        for has_own in [true, false] {
+            let reader = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+            let mut writer = File::from(std::fs::File::options().write(true).open(&fifo).unwrap());
+            if has_own {
+                writer.write_all(b"x").unwrap();
+            }
+            drop(reader);
+            is_broken(&writer);
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(all).join().unwrap());
+    run(|| corovent::scope(|scope| scope.spawn(all).join().unwrap()));
+}

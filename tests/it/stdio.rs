@@ -430,6 +430,36 @@ fn child_has_no_reader() {
     std::process::exit(if task.join().is_err() { 3 } else { 1 });
 }
 
+#[test]
+fn sigpipe_never_kills() {
+    let mut child =
+        start("stdio::child_prints_to_nobody", Stdio::null(), Stdio::piped(), { Stdio::inherit() });
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    read_until_line(&mut stdout, "ready");
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+#[ignore = "prints to nobody"]
+fn child_prints_to_nobody() {
+    let print = || while stdout().write_all(b"\n").is_ok() {};
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    corovent::println!("\nready");
+    spawn(print).join().unwrap();
+    std::thread::spawn(print).join().unwrap();
+    spawn(|| {
+        let _last = on_drop(|| assert!(stdout().write_all(b"last\n").is_err()));
+        corovent::println!("to nobody");
+    })
+    .join()
+    .unwrap_err();
+    // One more line is left for the end of the process.
+    let _ = stdout().write(b"no end");
+    std::process::exit(3);
+}
+
 /// A file on a disk, which nobody can wait for.
 #[test]
 fn files_may_be_the_streams() {

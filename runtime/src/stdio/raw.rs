@@ -14,6 +14,7 @@ use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
 use crate::sys::file::At;
+use crate::sys::pipe;
 use crate::transfer::Transfer;
 use crate::transfer::Wish;
 
@@ -75,7 +76,7 @@ impl Write for Raw {
             let now = self.now();
             now.and_then(|(number, there)| there.write(number, bufs, At::Position, Wish::Ignored))
         } else {
-            again(|| file::write(self.number.as_fd(), bufs, At::Position))
+            again(|| pipe::write_vectored(self.number.as_fd(), bufs))
         };
         or_if_closed(written, buf.len())
     }
