@@ -46,8 +46,9 @@ const CHUNK_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Transfer {
     identity: Option<Identity>,
-    /// The same file, opened once more so that it does not block.
-    own: OnceLock<Option<Source<OwnedFd>>>,
+    /// The same file, opened once more so that it does not block, once that has worked: that
+    /// end of a FIFO which is written cannot be opened while there is no reader.
+    own: OnceLock<Source<OwnedFd>>,
     /// Whether the kernel has calls for this kind of file that return at once: until the
     /// contrary is known.
     reads_at_once: AtomicBool,
@@ -179,7 +180,7 @@ impl Transfer {
         spend(hub);
         match self.at_once(io.as_fd(), buffers, at) {
             Some(result) => result,
-            None => buffers.by_pool(io, at, true),
+            None => buffers.by_pool(io, at, true, CHUNK_MAX),
         }
     }
 
@@ -206,7 +207,11 @@ impl Transfer {
             }
             wait_foreign(io.as_fd(), direction, Deadline::NEVER)?;
             if !self.has_calls_at_once(direction) {
-                return buffers.by_pool(io, at, false);
+                let is_fifo = self.identity.is_some_and(|there| there.kind == libc::S_IFIFO);
+                // For more than this a writer might have to wait, where nothing interrupts it.
+                let is_short = is_fifo && direction == Direction::Write;
+                let most = if is_short { pipe::PIPE_BUF } else { CHUNK_MAX };
+                return buffers.by_pool(io, at, false, most);
             }
         }
     }
@@ -254,7 +259,11 @@ impl Transfer {
 
     /// The same file, opened once more so that it does not block, until this goes away.
     fn own(&self, fd: BorrowedFd<'_>) -> Option<&Source<OwnedFd>> {
-        self.own.get_or_init(|| self.open_own(fd)).as_ref()
+        if self.own.get().is_none() {
+            let own = self.open_own(fd)?;
+            return Some(self.own.get_or_init(|| own));
+        }
+        self.own.get()
     }
 
     fn open_own(&self, fd: BorrowedFd<'_>) -> Option<Source<OwnedFd>> {
@@ -299,8 +308,10 @@ fn through(own: &Source<OwnedFd>, buffers: &mut Buffers<'_, '_>) -> io::Result<u
                 Direction::Write,
                 || Limit::None,
                 |fd| {
-                    sent += write_rest(fd, bufs, sent)?;
-                    Ok(Done { value: sent, drained: false, finished: sent >= wanted })
+                    let count = write_rest(fd, bufs, sent)?;
+                    sent += count;
+                    let finished = sent >= wanted || count == 0;
+                    Ok(Done { value: sent, drained: false, finished })
                 },
             )
         }
@@ -350,7 +361,7 @@ impl Buffers<'_, '_> {
     }
 
     /// Moves bytes on a thread of the pool, with a buffer that goes there.
-    fn by_pool<D>(&mut self, io: &D, at: At, on_disk: bool) -> io::Result<usize>
+    fn by_pool<D>(&mut self, io: &D, at: At, on_disk: bool, most: usize) -> io::Result<usize>
     where
         D: AsFd + Clone + Send + 'static,
     {
@@ -358,7 +369,7 @@ impl Buffers<'_, '_> {
         match self {
             Buffers::Read(bufs) => {
                 let wanted: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
-                let mut there = vec![0; wanted.min(CHUNK_MAX)];
+                let mut there = vec![0; wanted.min(most)];
                 let there = threadpool::complete(move || {
                     let bufs = &mut [IoSliceMut::new(&mut there)];
                     let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at, on_disk)?;
@@ -369,7 +380,7 @@ impl Buffers<'_, '_> {
                 Ok(there.len())
             }
             Buffers::Write(bufs) => {
-                let there = gather(bufs);
+                let there = gather(bufs, most);
                 threadpool::complete(move || {
                     let bufs = &[IoSlice::new(&there)];
                     Buffers::Write(bufs).now_or_block(io.as_fd(), at, on_disk)
@@ -388,11 +399,11 @@ fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
     }
 }
 
-/// Copies the bytes of several buffers into one, up to what one call moves.
-fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+/// Copies the bytes of several buffers into one, at most so many.
+fn gather(bufs: &[IoSlice<'_>], most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for buf in bufs.iter().take(IOV_MAX) {
-        let room = CHUNK_MAX - bytes.len();
+        let room = most - bytes.len();
         bytes.extend_from_slice(&buf[..buf.len().min(room)]);
     }
     bytes
