@@ -35,6 +35,7 @@ use crate::sys::file;
 use crate::sys::file::At;
 use crate::sys::file::IOV_MAX;
 use crate::sys::file::Identity;
+use crate::sys::pipe;
 use crate::threadpool;
 
 /// Most that one call moves by the pool, which needs a buffer of that size: std would go on
@@ -45,8 +46,9 @@ const CHUNK_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Transfer {
     identity: Option<Identity>,
-    /// The same file, opened once more so that it does not block.
-    own: OnceLock<Option<Source<OwnedFd>>>,
+    /// The same file, opened once more so that it does not block, once that has worked: that
+    /// end of a FIFO which is written cannot be opened while there is no reader.
+    own: OnceLock<Source<OwnedFd>>,
     /// Whether the kernel has calls for this kind of file that return at once: until the
     /// contrary is known.
     reads_at_once: AtomicBool,
@@ -123,7 +125,9 @@ impl Transfer {
     where
         D: AsFd + Clone + Send + 'static,
     {
-        let Some(hub) = hub::current() else { return buffers.now_or_block(io.as_fd(), at) };
+        let Some(hub) = hub::current() else {
+            return buffers.now_or_block(io.as_fd(), at, self.is_on_disk());
+        };
         if self.is_on_disk() {
             return self.on_disk(hub, io, &mut buffers, at);
         }
@@ -176,7 +180,7 @@ impl Transfer {
         spend(hub);
         match self.at_once(io.as_fd(), buffers, at) {
             Some(result) => result,
-            None => buffers.by_pool(io, at),
+            None => buffers.by_pool(io, at, true, CHUNK_MAX),
         }
     }
 
@@ -199,11 +203,15 @@ impl Transfer {
                 return result;
             }
             if wish == Wish::Honoured && file::is_nonblocking(io.as_fd())? {
-                return buffers.now_or_block(io.as_fd(), at);
+                return buffers.now_or_block(io.as_fd(), at, false);
             }
             wait_foreign(io.as_fd(), direction, Deadline::NEVER)?;
             if !self.has_calls_at_once(direction) {
-                return buffers.by_pool(io, at);
+                let is_fifo = self.identity.is_some_and(|there| there.kind == libc::S_IFIFO);
+                // For more than this a writer might have to wait, where nothing interrupts it.
+                let is_short = is_fifo && direction == Direction::Write;
+                let most = if is_short { pipe::PIPE_BUF } else { CHUNK_MAX };
+                return buffers.by_pool(io, at, false, most);
             }
         }
     }
@@ -225,6 +233,9 @@ impl Transfer {
         loop {
             let result = match buffers {
                 Buffers::Read(bufs) => file::read_now(fd, bufs, at),
+                Buffers::Write(bufs) if at == At::Position && !self.is_on_disk() => {
+                    pipe::write_now(fd, bufs)
+                }
                 Buffers::Write(bufs) => file::write_now(fd, bufs, at),
             };
             match result.as_ref().err().and_then(io::Error::raw_os_error) {
@@ -248,7 +259,11 @@ impl Transfer {
 
     /// The same file, opened once more so that it does not block, until this goes away.
     fn own(&self, fd: BorrowedFd<'_>) -> Option<&Source<OwnedFd>> {
-        self.own.get_or_init(|| self.open_own(fd)).as_ref()
+        if self.own.get().is_none() {
+            let own = self.open_own(fd)?;
+            return Some(self.own.get_or_init(|| own));
+        }
+        self.own.get()
     }
 
     fn open_own(&self, fd: BorrowedFd<'_>) -> Option<Source<OwnedFd>> {
@@ -293,8 +308,10 @@ fn through(own: &Source<OwnedFd>, buffers: &mut Buffers<'_, '_>) -> io::Result<u
                 Direction::Write,
                 || Limit::None,
                 |fd| {
-                    sent += write_rest(fd, bufs, sent)?;
-                    Ok(Done { value: sent, drained: false, finished: sent >= wanted })
+                    let count = write_rest(fd, bufs, sent)?;
+                    sent += count;
+                    let finished = sent >= wanted || count == 0;
+                    Ok(Done { value: sent, drained: false, finished })
                 },
             )
         }
@@ -307,14 +324,14 @@ fn write_rest(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], sent: usize) -> io::Resu
     let mut before = 0;
     for (n, buf) in bufs.iter().enumerate() {
         if before == sent {
-            return file::write(fd, &bufs[n..], At::Position);
+            return pipe::write_vectored(fd, &bufs[n..]);
         }
         if sent < before + buf.len() {
-            return file::write(fd, &[IoSlice::new(&buf[sent - before..])], At::Position);
+            return pipe::write_vectored(fd, &[IoSlice::new(&buf[sent - before..])]);
         }
         before += buf.len();
     }
-    file::write(fd, &[], At::Position)
+    pipe::write_vectored(fd, &[])
 }
 
 impl Buffers<'_, '_> {
@@ -325,11 +342,15 @@ impl Buffers<'_, '_> {
         }
     }
 
-    /// Moves bytes by a call that stops the thread if it has to.
-    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At) -> io::Result<usize> {
+    /// Moves bytes by a call that stops the thread if it has to. Only what is on a disk never
+    /// raises SIGPIPE.
+    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At, on_disk: bool) -> io::Result<usize> {
         loop {
             let result = match self {
                 Buffers::Read(bufs) => file::read(fd, bufs, at),
+                Buffers::Write(bufs) if at == At::Position && !on_disk => {
+                    pipe::write_vectored(fd, bufs)
+                }
                 Buffers::Write(bufs) => file::write(fd, bufs, at),
             };
             match result {
@@ -340,7 +361,7 @@ impl Buffers<'_, '_> {
     }
 
     /// Moves bytes on a thread of the pool, with a buffer that goes there.
-    fn by_pool<D>(&mut self, io: &D, at: At) -> io::Result<usize>
+    fn by_pool<D>(&mut self, io: &D, at: At, on_disk: bool, most: usize) -> io::Result<usize>
     where
         D: AsFd + Clone + Send + 'static,
     {
@@ -348,10 +369,10 @@ impl Buffers<'_, '_> {
         match self {
             Buffers::Read(bufs) => {
                 let wanted: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
-                let mut there = vec![0; wanted.min(CHUNK_MAX)];
+                let mut there = vec![0; wanted.min(most)];
                 let there = threadpool::complete(move || {
                     let bufs = &mut [IoSliceMut::new(&mut there)];
-                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at)?;
+                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at, on_disk)?;
                     there.truncate(read);
                     Ok(there)
                 })?;
@@ -359,9 +380,10 @@ impl Buffers<'_, '_> {
                 Ok(there.len())
             }
             Buffers::Write(bufs) => {
-                let there = gather(bufs);
+                let there = gather(bufs, most);
                 threadpool::complete(move || {
-                    Buffers::Write(&[IoSlice::new(&there)]).now_or_block(io.as_fd(), at)
+                    let bufs = &[IoSlice::new(&there)];
+                    Buffers::Write(bufs).now_or_block(io.as_fd(), at, on_disk)
                 })
             }
         }
@@ -377,11 +399,11 @@ fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
     }
 }
 
-/// Copies the bytes of several buffers into one, up to what one call moves.
-fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+/// Copies the bytes of several buffers into one, at most so many.
+fn gather(bufs: &[IoSlice<'_>], most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for buf in bufs.iter().take(IOV_MAX) {
-        let room = CHUNK_MAX - bytes.len();
+        let room = most - bytes.len();
         bytes.extend_from_slice(&buf[..buf.len().min(room)]);
     }
     bytes

@@ -872,3 +872,100 @@ fn files_leave_no_descriptor_behind() {
         std::fs::metadata(dir.path()).unwrap().mode() & libc::S_IFDIR != 0
     );
 }
+
+#[test]
+fn sigpipe_never_kills() {
+    passes("files::child_writes_files_that_nobody_reads");
+}
+
+/// By each of the ways in which a file that is no file is written.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_writes_files_that_nobody_reads() {
+    fn is_broken(mut file: &File) {
+        assert_eq!(file.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let dir = dir();
+    let fifo = mkfifo(dir.path());
+    let all = || {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        is_broken(&File::from(OwnedFd::from(writer)));
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(other);
+        is_broken(&File::from(OwnedFd::from(one)));
+        // Opened once more while there is a reader, and not.
+        for has_own in [true, false] {
+            let reader = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+            let mut writer = File::from(std::fs::File::options().write(true).open(&fifo).unwrap());
+            if has_own {
+                writer.write_all(b"x").unwrap();
+            }
+            drop(reader);
+            is_broken(&writer);
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(all).join().unwrap());
+    run(|| corovent::scope(|scope| scope.spawn(all).join().unwrap()));
+}
+
+/// A file whose reading fails in the middle: this process's memory, up to a hole.
+#[test]
+fn what_was_read_before_an_error_is_given() {
+    let before_a_hole = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        let end = stack.split(['-', ' ']).nth(1).unwrap();
+        u64::from_str_radix(end, 16).unwrap() - 16
+    };
+    let at = before_a_hole();
+    let mut theirs = (b"a".to_vec(), "a".to_owned());
+    let mut file = std::fs::File::open("/proc/self/mem").unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    let error = file.read_to_end(&mut theirs.0).unwrap_err();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    assert_eq!(file.read_to_string(&mut theirs.1).unwrap_err().kind(), error.kind());
+    assert_eq!(theirs.0.len(), 17);
+    run(|| {
+        let mut ours = (b"a".to_vec(), "a".to_owned());
+        let mut file = File::open("/proc/self/mem").unwrap();
+        file.seek(SeekFrom::Start(at)).unwrap();
+        assert_eq!(file.read_to_end(&mut ours.0).unwrap_err().kind(), error.kind());
+        file.seek(SeekFrom::Start(at)).unwrap();
+        assert_eq!(file.read_to_string(&mut ours.1).unwrap_err().kind(), error.kind());
+        assert_eq!(ours, theirs);
+    });
+}
+
+/// It is only opened once more when there is a reader; a long write must not wait on a thread
+/// of the pool then, where nothing interrupts it.
+#[test]
+fn a_writer_of_a_fifo_that_had_no_reader_is_killed_all_the_same() {
+    let dir = dir();
+    let fifo = mkfifo(dir.path());
+    run(|| {
+        let both = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+        let writer =
+            Arc::new(File::from(std::fs::File::options().write(true).open(&fifo).unwrap()));
+        drop(both);
+        let broken =
+            corovent::scope(|scope| scope.spawn(|| (&*writer).write(b"x")).join().unwrap());
+        assert_eq!(broken.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        let mut reader = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+        let task = spawn({
+            let writer = Arc::clone(&writer);
+            move || (&*writer).write(&[1; 1 << 20])
+        });
+        for _ in 0..100 {
+            corovent::sleep(MOMENT);
+        }
+        assert!(task.kill());
+        let written = timeout(Duration::from_secs(5), || task.join()).unwrap().unwrap().unwrap();
+        assert!((1..1 << 20).contains(&written), "{written}");
+        let mut there = vec![0; written];
+        reader.read_exact(&mut there).unwrap();
+    });
+}

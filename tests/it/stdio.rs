@@ -430,6 +430,71 @@ fn child_has_no_reader() {
     std::process::exit(if task.join().is_err() { 3 } else { 1 });
 }
 
+#[test]
+fn sigpipe_never_kills() {
+    let mut child =
+        start("stdio::child_prints_to_nobody", Stdio::null(), Stdio::piped(), Stdio::inherit());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    read_until_line(&mut stdout, "ready");
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+#[ignore = "prints to nobody"]
+fn child_prints_to_nobody() {
+    let print = || while stdout().write_all(b"\n").is_ok() {};
+    // SAFETY: the default action is valid.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    corovent::println!("\nready");
+    spawn(print).join().unwrap();
+    std::thread::spawn(print).join().unwrap();
+    spawn(|| {
+        let _last = on_drop(|| assert!(stdout().write_all(b"last\n").is_err()));
+        corovent::println!("to nobody");
+    })
+    .join()
+    .unwrap_err();
+    // One more line is left for the end of the process.
+    let _ = stdout().write(b"no end");
+    std::process::exit(3);
+}
+
+/// Or the process would be aborted.
+#[test]
+fn what_is_printed_while_it_unwinds_waits_for_room() {
+    for flag in [0, libc::O_NONBLOCK] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        // SAFETY: F_SETFL takes an int.
+        unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flag) };
+        let test = "stdio::child_prints_while_it_unwinds";
+        let mut child = start(test, Stdio::null(), writer.into(), Stdio::piped());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        read_until_line(&mut stderr, "unwinds");
+        // Long enough for it to find no room. It is no mistake if it takes longer.
+        std::thread::sleep(20 * MOMENT);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert!(text.ends_with(".last\n"), "{}", &text[text.len() - 20..]);
+        assert_eq!(child.wait().unwrap().code(), Some(4));
+    }
+}
+
+#[test]
+#[ignore = "prints to a pipe"]
+fn child_prints_while_it_unwinds() {
+    let task = spawn(|| {
+        let _last = on_drop(|| {
+            corovent::eprintln!("unwinds");
+            corovent::println!("last");
+        });
+        corovent::print!("{}", ".".repeat(LONG));
+    });
+    (0..100).for_each(|_| yield_now());
+    task.kill();
+    std::process::exit(if was_killed(task) { 4 } else { 1 });
+}
+
 /// A file on a disk, which nobody can wait for.
 #[test]
 fn files_may_be_the_streams() {

@@ -311,11 +311,13 @@ impl File {
         threadpool::complete(move || f(&file))
     }
 
-    /// Reads to the end in one job; std's way would be one for each part.
-    pub(super) fn read_rest(&self) -> io::Result<Vec<u8>> {
+    /// Reads to the end in one job; std's way would be one for each part. It gives what was
+    /// read before an error as well: nobody could read that again.
+    pub(super) fn read_rest(&self) -> io::Result<(Vec<u8>, io::Result<usize>)> {
         self.on_pool(|mut file| {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map(|_| bytes)
+            let result = file.read_to_end(&mut bytes);
+            Ok((bytes, result))
         })
     }
 

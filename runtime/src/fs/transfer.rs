@@ -53,21 +53,21 @@ impl Read for &File {
         if !self.is_read_by_pool() {
             return Plain(self).read_to_end(buf);
         }
-        let mut rest = self.read_rest()?;
-        let count = rest.len();
-        if buf.is_empty() && buf.capacity() < count {
+        let (mut rest, result) = self.read_rest()?;
+        if buf.is_empty() && buf.capacity() < rest.len() {
             *buf = rest;
         } else {
             buf.append(&mut rest);
         }
-        Ok(count)
+        result
     }
 
     fn read_to_string(&mut self, buf: &mut String) -> io::Result<usize> {
         let mut rest = Vec::new();
-        self.read_to_end(&mut rest)?;
+        let result = self.read_to_end(&mut rest);
         // It is std's to say what is wrong with a text.
-        rest.as_slice().read_to_string(buf)
+        let text = rest.as_slice().read_to_string(buf);
+        result.and(text)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::io::IoSliceMut;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
 
@@ -12,8 +13,10 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::epoll;
 use crate::sys::file;
 use crate::sys::file::At;
+use crate::sys::pipe;
 use crate::transfer::Transfer;
 use crate::transfer::Wish;
 
@@ -69,13 +72,22 @@ impl Raw {
 impl Write for Raw {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let bufs = &[IoSlice::new(buf)];
-        let may_wait = !EXITING.load(Ordering::Relaxed)
-            && hub::current().is_some_and(|hub: &Hub| !hub.is_unwinding());
-        let written = if may_wait {
-            let now = self.now();
-            now.and_then(|(number, there)| there.write(number, bufs, At::Position, Wish::Ignored))
-        } else {
-            again(|| file::write(self.number.as_fd(), bufs, At::Position))
+        let exits = EXITING.load(Ordering::Relaxed);
+        let hub = hub::current().filter(|_| !exits);
+        let fd = self.number.as_fd();
+        let written = match hub.map(Hub::is_unwinding) {
+            None => again(|| pipe::write_vectored(fd, bufs)),
+            Some(true) => again(|| match pipe::write_vectored(fd, bufs) {
+                // Somebody has made the open file non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    epoll::poll_one(fd.as_raw_fd(), epoll::OUT, None)?;
+                    Err(io::ErrorKind::Interrupted.into())
+                }
+                result => result,
+            }),
+            Some(false) => self
+                .now()
+                .and_then(|(number, there)| there.write(number, bufs, At::Position, Wish::Ignored)),
         };
         or_if_closed(written, buf.len())
     }

@@ -1,4 +1,4 @@
-//! Writing to pipes without stopping the thread, and without SIGPIPE.
+//! Writing to pipes, and what else may be one, without SIGPIPE and without stopping the thread.
 //!
 //! pwritev2(2) has a flag against blocking for the one call, so that the open file keeps its
 //! mode for whoever else holds it. The kernel has it for pipes since 6.4, not for named ones,
@@ -19,6 +19,8 @@ use std::ptr;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::check;
+use crate::sys::file;
+use crate::sys::file::At;
 use crate::sys::file::IOV_MAX;
 
 /// A write of so many bytes does not block on a pipe that poll(2) calls writable.
@@ -29,11 +31,11 @@ const RWF_NOWAIT: libc::c_int = 0x08;
 /// Raise no SIGPIPE (Linux 6.18).
 const RWF_NOSIGNAL: libc::c_int = 0x100;
 
+/// The kernel does not know the flag against SIGPIPE.
+static SIGNALS: AtomicBool = AtomicBool::new(false);
+
 /// Writes what there is room for, of at most 1024 buffers.
 pub(crate) fn write_now(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    /// The kernel does not know the flag against SIGPIPE.
-    static SIGNALS: AtomicBool = AtomicBool::new(false);
-
     if !SIGNALS.load(Ordering::Relaxed) {
         match write_with(fd, bufs, RWF_NOWAIT | RWF_NOSIGNAL) {
             Err(error) if is_unsupported(&error) => {}
@@ -82,11 +84,23 @@ pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     without_sigpipe(|| count_of(write() as _))
 }
 
+/// Writes at most 1024 buffers, to a file of any kind; the thread is stopped if there is no
+/// room and the open file blocks.
+pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    if !SIGNALS.load(Ordering::Relaxed) {
+        match write_with(fd, bufs, RWF_NOSIGNAL) {
+            Err(error) if is_unsupported(&error) => {}
+            result => return result,
+        }
+    }
+    without_sigpipe(|| file::write(fd, bufs, At::Position))
+}
+
 /// Makes a call that may raise SIGPIPE, for which it blocks that signal and takes it back.
 ///
 /// The kernel sends it to the thread that makes the call. One that somebody sends to the
 /// process meanwhile is another, and goes its way.
-fn without_sigpipe<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn without_sigpipe<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let sigpipe = only_sigpipe();
     let mut old = MaybeUninit::uninit();
     // SAFETY: both are signal sets, the second to be written.

@@ -8,6 +8,8 @@ use std::io;
 use std::io::Write;
 use std::process;
 
+use crate::sys::pipe::without_sigpipe;
+
 /// Counts the OS threads of this process; `None` if /proc is not there.
 pub(crate) fn thread_count() -> Option<usize> {
     Some(fs::read_dir("/proc/self/task").ok()?.count())
@@ -21,7 +23,7 @@ pub(crate) fn proc_number(path: &str) -> Option<u64> {
 /// Says something on stderr. It fails for nobody: a daemon's stderr may have no reader, and
 /// who reports must not panic for that.
 pub(crate) fn report(message: &str) {
-    let _ = writeln!(io::stderr(), "{message}");
+    let _ = without_sigpipe(|| writeln!(io::stderr(), "{message}"));
 }
 
 /// Has a function called when the process exits. It may not unwind.
