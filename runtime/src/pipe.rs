@@ -220,20 +220,17 @@ fn after_look(
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
-/// Reads on a thread of the pool. What it has taken must not be lost, so kills and timeouts
-/// wait.
+/// Reads on a thread of the pool.
 #[cold]
 fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     let room: usize = bufs.iter().map(|buf| buf.len()).fold(0, usize::saturating_add);
     let fd = fd.try_clone_to_owned()?;
-    let bytes = shield(|| {
-        threadpool::call(move || {
-            let mut bytes = vec![0; room.min(HELD)];
-            let count =
-                retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
-            bytes.truncate(count);
-            Ok(bytes)
-        })
+    let bytes = by_pool(move || {
+        let mut bytes = vec![0; room.min(HELD)];
+        let count =
+            retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
+        bytes.truncate(count);
+        Ok(bytes)
     })?;
     let mut rest = &bytes[..];
     for buf in bufs {
@@ -245,13 +242,24 @@ fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result
     Ok(bytes.len())
 }
 
-/// Writes on a thread of the pool, so much as has room if there was any. Kills and timeouts
-/// wait: nobody would know what was written.
+/// Writes on a thread of the pool, so much as has room if there was any.
 #[cold]
 fn write_elsewhere(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let bytes = gather(bufs, sys::PIPE_BUF);
     let fd = fd.try_clone_to_owned()?;
-    shield(|| threadpool::call(move || retry(|| sys::write(fd.as_fd(), &bytes))))
+    by_pool(move || retry(|| sys::write(fd.as_fd(), &bytes)))
+}
+
+/// Makes a call on a thread of the pool. What it has moved must not be lost, so kills and
+/// timeouts wait.
+fn by_pool<T, F>(call: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    let given = shield(|| threadpool::call(move || Ok(call())));
+    // That there is no thread is EAGAIN as well, and not to be taken for an empty pipe.
+    given.map_err(io::Error::other)?
 }
 
 /// Copies what several buffers begin with.
