@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::mem;
+use std::panic;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
@@ -962,6 +963,33 @@ fn child_has_linux_5_2_and_no_proc() {
         Refused(libc::SYS_openat, Refused::THIRD, libc::O_NONBLOCK as u32, libc::EACCES),
     ]);
     child_has_linux_5_2();
+}
+
+#[test]
+fn a_destructor_leaves_no_zombie_even_if_no_thread_can_be_had() {
+    passes("processes::child_unwinds_without_threads");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_unwinds_without_threads() {
+    run(|| {
+        let task = spawn(|| {
+            let child = sh("exec sleep 1000").stdout(Stdio::piped()).spawn().unwrap();
+            let number = Refused::NUMBER;
+            refuse_calls(&[
+                Refused(libc::SYS_clone, number, u32::MAX, libc::EAGAIN),
+                Refused(libc::SYS_clone3, number, u32::MAX, libc::EAGAIN),
+            ]);
+            let _guard = on_drop(|| {
+                let error = child.wait_with_output().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Other);
+                assert!(has_no_child());
+            });
+            panic::resume_unwind(Box::new("gone"));
+        });
+        assert_eq!(task.join().unwrap_err().downcast_ref(), Some(&"gone"));
+    });
 }
 
 #[test]
