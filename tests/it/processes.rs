@@ -959,9 +959,12 @@ fn child_has_linux_5_2() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn child_has_linux_5_2_and_no_proc() {
-    refuse_calls(&[
-        Refused(libc::SYS_openat, Refused::THIRD, libc::O_NONBLOCK as u32, libc::EACCES),
-    ]);
+    refuse_calls(&[Refused(
+        libc::SYS_openat,
+        Refused::THIRD,
+        libc::O_NONBLOCK as u32,
+        libc::EACCES,
+    )]);
     child_has_linux_5_2();
 }
 

@@ -12,7 +12,8 @@ use crate::case::Row;
 
 /// All rows of the table.
 pub(crate) fn rows() -> Vec<Row> {
-    [task::ROWS, futures::ROWS, sync::ROWS, mpsc::ROWS, net::ROWS, unix::ROWS, fs::ROWS].concat_rows()
+    [task::ROWS, futures::ROWS, sync::ROWS, mpsc::ROWS, net::ROWS, unix::ROWS, fs::ROWS]
+        .concat_rows()
 }
 
 trait ConcatRows {

@@ -64,11 +64,17 @@ fn receiving(receive: fn(&Receiver<u8>) -> bool) -> Case {
         .ended("hung up", move || drop(hung_up.lock().unwrap().take()), "BrokenPipe")
 }
 
-fn sending(sender: SyncSender<u8>, receiver: Receiver<u8>) -> (Case, Arc<Mutex<Option<Receiver<u8>>>>) {
+fn sending(
+    sender: SyncSender<u8>,
+    receiver: Receiver<u8>,
+) -> (Case, Arc<Mutex<Option<Receiver<u8>>>>) {
     let receiver = Arc::new(Mutex::new(Some(receiver)));
     let hung_up = Arc::clone(&receiver);
-    let case = Case::waiting(move || sender.send(7).map_err(|_| gone()))
-        .ended("hung up", move || drop(hung_up.lock().unwrap().take()), "BrokenPipe");
+    let case = Case::waiting(move || sender.send(7).map_err(|_| gone())).ended(
+        "hung up",
+        move || drop(hung_up.lock().unwrap().take()),
+        "BrokenPipe",
+    );
     (case, receiver)
 }
 
