@@ -134,6 +134,17 @@ impl Interrupts {
         self.shields -= 1;
     }
 
+    /// How many shields the task is in.
+    pub(crate) fn shields(&self) -> u16 {
+        self.shields
+    }
+
+    /// Sets how many shields the task is in, where code of the user's cannot be trusted to
+    /// have left those that it has entered.
+    pub(crate) fn set_shields(&mut self, shields: u16) {
+        self.shields = shields;
+    }
+
     /// Whether the task unwinds, as far as is known.
     #[inline]
     pub(crate) fn unwinding(&self) -> bool {

@@ -3,8 +3,9 @@
 //!
 //! The open file keeps the kernel's blocking mode, since a child process, or other code, may
 //! share it: each call says by a flag of its own that it may not block. Where the kernel has
-//! no such flag (see `sys::pipe`), the descriptor is looked at, and the call made on a thread
-//! of the pool: it may stop that thread if somebody else takes what was seen.
+//! no such flag (see `sys::pipe`), the file is opened once more for the call, so that it does
+//! not block. If that cannot be either, the descriptor is looked at, and the call made on a
+//! thread of the pool: it may stop that thread if somebody else takes what was seen.
 
 // `FromRawFd` is an unsafe trait method.
 #![allow(unsafe_code)]
@@ -17,6 +18,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ use crate::sys::file::At;
 use crate::sys::pipe as sys;
 use crate::task::shield;
 use crate::threadpool;
+use crate::transfer;
+
+/// What a pipe holds: there is seldom more to have, or room for more.
+const HELD: usize = 64 * 1024;
 
 /// Makes a pipe: what is written to one end is read from the other.
 ///
@@ -171,9 +177,10 @@ fn is_unpollable(error: &io::Error) -> bool {
 /// Reads without waiting; EAGAIN if there is nothing.
 pub(crate) fn read_once(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     match file::read_now(fd, bufs, At::Position) {
-        Err(error) if sys::is_unsupported(&error) => {
-            after_look(fd, epoll::IN, || read_elsewhere(fd, bufs))
-        }
+        Err(error) if sys::is_unsupported(&error) => match opened_again(fd) {
+            Some(own) => file::read(own.as_fd(), bufs, At::Position),
+            None => after_look(fd, epoll::IN, || read_elsewhere(fd, bufs)),
+        },
         result => result,
     }
 }
@@ -181,11 +188,19 @@ pub(crate) fn read_once(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::
 /// Writes without waiting; EAGAIN if there is no room.
 fn write_once(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     match sys::write_now(fd, bufs) {
-        Err(error) if sys::is_unsupported(&error) => {
-            after_look(fd, epoll::OUT, || write_elsewhere(fd, bufs))
-        }
+        Err(error) if sys::is_unsupported(&error) => match opened_again(fd) {
+            Some(own) => sys::write(own.as_fd(), &gather(bufs, HELD)),
+            None => after_look(fd, epoll::OUT, || write_elsewhere(fd, bufs)),
+        },
         result => result,
     }
+}
+
+/// The same file, for a call that does not block: what a look has seen, others may have taken
+/// by then, and a call that waits for them on another thread is ended by nobody.
+#[cold]
+fn opened_again(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    transfer::open_unblocking(fd, file::identity(fd).ok()?)
 }
 
 /// Makes a call for which others run meanwhile, if the descriptor is ready; else EAGAIN, and
@@ -205,23 +220,17 @@ fn after_look(
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
-/// Reads on a thread of the pool. What it has taken must not be lost, so kills and timeouts
-/// wait.
+/// Reads on a thread of the pool.
 #[cold]
 fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    /// What a pipe holds: there is seldom more to have.
-    const BYTES_MAX: usize = 64 * 1024;
-
     let room: usize = bufs.iter().map(|buf| buf.len()).fold(0, usize::saturating_add);
     let fd = fd.try_clone_to_owned()?;
-    let bytes = shield(|| {
-        threadpool::call(move || {
-            let mut bytes = vec![0; room.min(BYTES_MAX)];
-            let count =
-                retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
-            bytes.truncate(count);
-            Ok(bytes)
-        })
+    let bytes = by_pool(move || {
+        let mut bytes = vec![0; room.min(HELD)];
+        let count =
+            retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
+        bytes.truncate(count);
+        Ok(bytes)
     })?;
     let mut rest = &bytes[..];
     for buf in bufs {
@@ -233,14 +242,29 @@ fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result
     Ok(bytes.len())
 }
 
-/// Writes on a thread of the pool, so much as has room if there was any. Kills and timeouts
-/// wait: nobody would know what was written.
+/// Writes on a thread of the pool, so much as has room if there was any.
 #[cold]
 fn write_elsewhere(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    let bytes: Vec<u8> =
-        bufs.iter().flat_map(|buf| buf.iter()).copied().take(sys::PIPE_BUF).collect();
+    let bytes = gather(bufs, sys::PIPE_BUF);
     let fd = fd.try_clone_to_owned()?;
-    shield(|| threadpool::call(move || retry(|| sys::write(fd.as_fd(), &bytes))))
+    by_pool(move || retry(|| sys::write(fd.as_fd(), &bytes)))
+}
+
+/// Makes a call on a thread of the pool. What it has moved must not be lost, so kills and
+/// timeouts wait.
+fn by_pool<T, F>(call: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    let given = shield(|| threadpool::call(move || Ok(call())));
+    // That there is no thread is EAGAIN as well, and not to be taken for an empty pipe.
+    given.map_err(io::Error::other)?
+}
+
+/// Copies what several buffers begin with.
+fn gather(bufs: &[IoSlice<'_>], max: usize) -> Vec<u8> {
+    bufs.iter().flat_map(|buf| buf.iter()).copied().take(max).collect()
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

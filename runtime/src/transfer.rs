@@ -267,21 +267,25 @@ impl Transfer {
     }
 
     fn open_own(&self, fd: BorrowedFd<'_>) -> Option<Source<OwnedFd>> {
-        let identity = self.identity?;
-        let has_other_end = identity.kind == libc::S_IFIFO;
-        // To open a pseudo-terminal's master makes another one.
-        let is_terminal = identity.kind == libc::S_IFCHR
-            && identity.stands_for != libc::makedev(5, 2)
-            && file::is_terminal(fd);
-        if !(has_other_end || is_terminal) {
-            return None;
-        }
-        open_again(fd, identity).ok()
+        open_unblocking(fd, self.identity?).map(Source::new)
     }
 }
 
-/// Opens the file of a descriptor once more, so that it does not block.
-fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<Source<OwnedFd>> {
+/// Opens a pipe or a terminal once more, so that it does not block and whoever shares the
+/// descriptor's open file does not notice. `None` if that cannot be.
+pub(crate) fn open_unblocking(fd: BorrowedFd<'_>, identity: Identity) -> Option<OwnedFd> {
+    let has_other_end = identity.kind == libc::S_IFIFO;
+    // To open a pseudo-terminal's master makes another one.
+    let is_terminal = identity.kind == libc::S_IFCHR
+        && identity.stands_for != libc::makedev(5, 2)
+        && file::is_terminal(fd);
+    if !(has_other_end || is_terminal) {
+        return None;
+    }
+    open_again(fd, identity).ok()
+}
+
+fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<OwnedFd> {
     let mode = file::access_mode(fd)?;
     let mut options = OpenOptions::new();
     options.read(mode != libc::O_WRONLY).write(mode != libc::O_RDONLY);
@@ -290,7 +294,7 @@ fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<Source<Owned
     if file::identity(again.as_fd())? != identity {
         return Err(io::ErrorKind::NotFound.into());
     }
-    Ok(Source::new(again.into()))
+    Ok(again.into())
 }
 
 /// Moves bytes through a descriptor that does not block.

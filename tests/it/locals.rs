@@ -19,6 +19,7 @@ use corovent::coroutine_local;
 use corovent::debug;
 use corovent::remote;
 use corovent::scope;
+use corovent::shield;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::thread::LocalKey;
@@ -755,5 +756,41 @@ fn a_destructor_that_throws_an_interrupt_harms_nobody() {
         });
         task.join().unwrap();
         assert_eq!(log.text(), "two body three one");
+    });
+}
+
+/// A destructor that leaves a shield which another coroutine has entered, or enters one that
+/// another leaves.
+#[test]
+fn a_destructor_may_end_the_shield_of_somebody_else() {
+    run(|| {
+        let log = Log::new();
+        let mut foreign = Coroutine::new(|yielder: &Yielder<(), ()>, ()| {
+            shield(|| yielder.suspend(()));
+            shield(|| yielder.suspend(()));
+        });
+        let mut foreign = spawn(move || {
+            foreign.resume(());
+            foreign
+        })
+        .join()
+        .unwrap();
+        let (first, second) = (log.clone(), log.clone());
+        let task = spawn(move || {
+            SECOND.set(at_end(move || {
+                yield_now();
+                second.add("not killed");
+            }));
+            FIRST.set(at_end(move || {
+                yield_now();
+                while foreign.resume(()).as_yield().is_some() {
+                    first.add("resumed");
+                }
+            }));
+        });
+        yield_now();
+        task.kill();
+        task.join().unwrap();
+        assert_eq!(log.text(), "resumed not killed");
     });
 }

@@ -346,13 +346,40 @@ fn a_pipe_that_is_nonblocking_fails_as_in_std() {
     });
 }
 
-/// The kernel has no call for them that does not block; so they are read and written on the
-/// pool, once there is something.
+/// The kernel has no call for them that does not block; so they are opened again.
 #[test]
 fn named_pipes_do_not_stop_the_thread() {
     run(|| {
         let (reader, writer) = named_pipe("waits");
         reads_and_writes(PipeReader::from(reader), PipeWriter::from(writer));
+    });
+}
+
+/// Two see the same byte and only one gets it: the other waits as before.
+#[test]
+fn named_pipes_are_not_waited_for_by_a_call_that_nothing_ends() {
+    run(|| {
+        let (reader, writer) = named_pipe("taken");
+        let (reader, mut writer) = (PipeReader::from(reader), PipeWriter::from(writer));
+        let read = |mut reader: PipeReader| {
+            move || {
+                let mut byte = [0];
+                reader.read(&mut byte).unwrap();
+                byte[0]
+            }
+        };
+        let tasks = [reader.try_clone().unwrap(), reader].map(|reader| spawn(read(reader)));
+        yield_now();
+        writer.write_all(b"1").unwrap();
+        while !tasks.iter().any(|task| task.is_finished()) {
+            yield_now();
+        }
+        let (mut done, mut waiting): (Vec<_>, Vec<_>) =
+            tasks.into_iter().partition(|task| task.is_finished());
+        assert_eq!(done.remove(0).join().unwrap(), b'1');
+        let left = waiting.remove(0);
+        assert!(left.kill_timeout(SHORT * 100), "it waits where a kill reaches it");
+        assert!(was_killed(left));
     });
 }
 

@@ -9,6 +9,7 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::mem;
+use std::panic;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
@@ -929,8 +930,8 @@ fn child_waits_at_its_threads_end() {
 /// (6.4), pidfds (5.3). All works without them.
 #[test]
 fn older_kernels_do() {
-    for test in ["processes::child_has_linux_6_4", "processes::child_has_linux_5_2"] {
-        passes(test);
+    for test in ["6_4", "5_2", "5_2_and_no_proc"] {
+        passes(&format!("processes::child_has_linux_{test}"));
     }
 }
 
@@ -953,6 +954,71 @@ fn child_has_linux_5_2() {
         Refused(libc::SYS_pidfd_open, number, u32::MAX, libc::ENOSYS),
     ]);
     live_with_that();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_linux_5_2_and_no_proc() {
+    refuse_calls(&[Refused(
+        libc::SYS_openat,
+        Refused::THIRD,
+        libc::O_NONBLOCK as u32,
+        libc::EACCES,
+    )]);
+    child_has_linux_5_2();
+}
+
+#[test]
+fn a_destructor_leaves_no_zombie_even_if_no_thread_can_be_had() {
+    passes("processes::child_unwinds_without_threads");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_unwinds_without_threads() {
+    run(|| {
+        let task = spawn(|| {
+            let child = sh("exec sleep 1000").stdout(Stdio::piped()).spawn().unwrap();
+            let number = Refused::NUMBER;
+            refuse_calls(&[
+                Refused(libc::SYS_clone, number, u32::MAX, libc::EAGAIN),
+                Refused(libc::SYS_clone3, number, u32::MAX, libc::EAGAIN),
+            ]);
+            let _guard = on_drop(|| {
+                let error = child.wait_with_output().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Other);
+                assert!(has_no_child());
+            });
+            panic::resume_unwind(Box::new("gone"));
+        });
+        assert_eq!(task.join().unwrap_err().downcast_ref(), Some(&"gone"));
+    });
+}
+
+#[test]
+fn without_a_thread_to_wait_on_there_is_an_error() {
+    passes("processes::child_has_no_thread_to_spare");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_no_thread_to_spare() {
+    let number = Refused::NUMBER;
+    run(|| {
+        spawn(yield_now).join().unwrap();
+        let (mut reader, mut writer) = pipe().unwrap();
+        assert_eq!(writer.write(b"x").unwrap(), 1);
+        refuse_calls(&[
+            Refused(libc::SYS_openat, Refused::THIRD, libc::O_NONBLOCK as u32, libc::EACCES),
+            Refused(libc::SYS_pwritev2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
+            Refused(libc::SYS_preadv2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
+            Refused(libc::SYS_clone, number, u32::MAX, libc::EAGAIN),
+            Refused(libc::SYS_clone3, number, u32::MAX, libc::EAGAIN),
+        ]);
+        // EAGAIN would mean that the pipe is empty, or full.
+        assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(writer.write(b"y").unwrap_err().kind(), ErrorKind::Other);
+    });
 }
 
 fn live_with_that() {

@@ -210,6 +210,8 @@ pub(crate) struct Refused(pub(crate) i64, pub(crate) u32, pub(crate) u32, pub(cr
 impl Refused {
     /// The word with the number of the call.
     pub(crate) const NUMBER: u32 = 0;
+    /// The low word of the third argument.
+    pub(crate) const THIRD: u32 = 16 + 2 * 8;
     /// The low word of the sixth argument.
     pub(crate) const SIXTH: u32 = 16 + 5 * 8;
 }

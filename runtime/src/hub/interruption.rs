@@ -104,15 +104,20 @@ impl Hub {
     #[cold]
     pub(crate) fn end_locals(&self, panicked: impl Fn(Box<dyn Any + Send>)) {
         let take = || hub::with_locals(|locals| locals?.get()?.take_newest());
-        self.enter_shield();
+        let shields = self.with_current(|task| task.interrupts.shields());
         while let Some(remains) = take() {
-            // What ended the coroutine, or the destructor before, was caught.
-            self.with_current(|task| task.interrupts.set_unwinding(false));
+            self.with_current(|task| {
+                // What ended the coroutine, or the destructor before, was caught.
+                task.interrupts.set_unwinding(false);
+                // Set and not counted: by another crate's switch a destructor may leave a
+                // shield that it has not entered, and here nothing may panic.
+                task.interrupts.set_shields(shields.saturating_add(1));
+            });
             if let Err(payload) = self.catch(move || drop(remains)) {
                 panicked(payload);
             }
         }
-        self.leave_shield();
+        self.with_current(|task| task.interrupts.set_shields(shields));
     }
 
     /// Asks the task in a slot to end, if it still has that id. False if it has ended, or

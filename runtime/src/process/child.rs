@@ -105,7 +105,7 @@ impl Child {
             None => match pidfd::open(self.id()) {
                 Ok(pidfd) => Source::new(pidfd),
                 // An old kernel, a filter of system calls, or no descriptor left.
-                Err(_) => return self.wait_by_looking(),
+                Err(_) => return self.wait_by_looking(Mode::Io),
             },
         };
         let pidfd = self.pidfd.insert(pidfd);
@@ -128,7 +128,7 @@ impl Child {
             // The wait has failed, and not the child's end: such as that epoll takes no more.
             Err(error) if error.raw_os_error().is_some_and(|code| code != libc::ECHILD) => {
                 self.pidfd = None;
-                self.wait_by_looking()
+                self.wait_by_looking(Mode::Io)
             }
             Err(error) => Err(error),
         }
@@ -194,12 +194,13 @@ impl Child {
         }
     }
 
-    /// Waits without a descriptor, by asking now and then.
+    /// Waits without a descriptor, by asking now and then. If that is to be `Masked`, it is
+    /// not ended by anything else, and goes on while the coroutine unwinds.
     ///
     /// Not on the pool: a thread that waits for a child cannot be called off, and a few dozen
     /// children that run for long would leave none for anything else.
     #[cold]
-    fn wait_by_looking(&mut self) -> io::Result<ExitStatus> {
+    pub(super) fn wait_by_looking(&mut self, mode: Mode) -> io::Result<ExitStatus> {
         /// As long as somebody waits at most after the child has ended.
         const PAUSE_MAX: Duration = Duration::from_millis(20);
 
@@ -208,17 +209,17 @@ impl Child {
             if let Some(status) = self.io.try_wait()? {
                 return Ok(status);
             }
-            self.pause(pause)?;
+            self.pause(pause, mode)?;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    fn pause(&self, pause: Duration) -> io::Result<()> {
+    fn pause(&self, pause: Duration, mode: Mode) -> io::Result<()> {
         let Ok(hub) = hub::get() else {
             std::thread::sleep(pause);
             return Ok(());
         };
-        match hub.block(Deadline::after(pause), Reason::Process(self.id()), Mode::Io) {
+        match hub.block(Deadline::after(pause), Reason::Process(self.id()), mode) {
             Outcome::Interrupted if hub.is_unwinding() => Err(error::unwinding()),
             Outcome::Interrupted if hub::UNWINDS => hub.throw(),
             Outcome::Interrupted => Err(io::ErrorKind::TimedOut.into()),

@@ -10,11 +10,11 @@ use crate::fd::Done;
 use crate::fd::Limit;
 use crate::fd::Source;
 use crate::hub;
+use crate::hub::Mode;
 use crate::pipe;
 use crate::process::child::Child;
 use crate::task::Builder;
 use crate::task::shield;
-use crate::threadpool;
 
 /// Does something with a child that nobody else has a handle of. If that fails, or a kill or
 /// a timeout ends it, the child is killed and reaped, for nobody else would do it.
@@ -55,9 +55,8 @@ fn end(mut child: Child) {
     }
     // Of the kernel's errors there is one: nobody is there to be reaped.
     if shield(|| child.wait()).is_err_and(|error| error.raw_os_error().is_none()) {
-        // The coroutine unwinds, and such a wait is refused; not so one for the pool.
-        let mut io = std::process::Child::from(child);
-        let _ = threadpool::call(move || io.wait());
+        // The coroutine unwinds, and such a wait is refused.
+        let _ = child.wait_by_looking(Mode::Masked);
     }
 }
 
