@@ -1,11 +1,13 @@
-//! Channels: nanoseconds for a round trip and for a message, between coroutines of one thread;
-//! then between OS threads, beside std's channels and crossbeam's there.
+//! Channels: nanoseconds for a round trip and for a message, between coroutines of one thread,
+//! beside tokio's between tasks; then between OS threads, beside std's and crossbeam's there.
 //!
 //! ```text
 //! cargo bench --bench channels [-- --quick]
 //! ```
 
 mod support;
+#[path = "support/tokio_runtime.rs"]
+mod tokio_runtime;
 
 use std::hint::black_box;
 use std::sync::mpsc as std_mpsc;
@@ -40,7 +42,7 @@ const THREADS: [(Option<usize>, usize); 6] =
     [(None, 1), (None, 4), (Some(0), 1), (Some(1), 1), (Some(128), 1), (Some(128), 4)];
 
 fn main() {
-    print_head("between coroutines: ns");
+    print_head("between coroutines, or tasks of tokio: ns");
     coroutines();
     for (bound, senders) in THREADS {
         print_head(&format!("{}, OS threads: ns", label(bound, senders)));
@@ -59,12 +61,21 @@ fn coroutines() {
     let count = scale(1_000_000, 1_000);
     let mut race = Race::default();
     race.add("round trip, unbounded", || round_trips(count));
+    race.add("round trip, unbounded: tokio", || tokio_runtime::round_trips(count));
     race.add("round trip, bounded 1", || bounded_round_trips(count));
+    race.add("round trip, bounded 1: tokio", || tokio_runtime::bounded_round_trips(count));
     for (bound, senders) in THREADS {
         race.add(&label(bound, senders), move || match bound {
             Some(bound) => bounded_messages(bound, senders, count),
             None => unbounded_messages(senders, count),
         });
+        // tokio has no rendezvous.
+        if bound != Some(0) {
+            race.add(&format!("{}: tokio", label(bound, senders)), move || match bound {
+                Some(bound) => tokio_runtime::bounded_messages(bound, senders, count),
+                None => tokio_runtime::unbounded_messages(senders, count),
+            });
+        }
     }
     for (name, figure) in race.run(scale(15, 1)) {
         let reach = match name.as_str() {

@@ -5,11 +5,13 @@
 //! cargo bench --bench locks [-- --quick]
 //! ```
 //!
-//! std's locks, on OS threads, are measured beside ours in turns; the last lines give the
-//! ratios. A contended lock is held over a yield, as on one thread nobody would have to wait
+//! std's locks, on OS threads, and tokio's in tasks of one thread are measured beside ours in
+//! turns; the last lines give the ratios. A contended lock is held over a yield, as on one thread nobody would have to wait
 //! for it else; std's is wanted by threads that hold it as briefly as they can.
 
 mod support;
+#[path = "support/tokio_runtime.rs"]
+mod tokio_runtime;
 
 use std::hint::black_box;
 use std::sync as std_sync;
@@ -44,10 +46,12 @@ fn main() {
     race.add("free mutex, std's on a thread", || on_a_thread(move || std_mutex(free)));
     race.add("free mutex, on a thread without a hub", || on_a_thread(move || own_mutex(free)));
     race.add("free mutex, in a coroutine", || in_a_coroutine(move || own_mutex(free)));
+    race.add("free mutex, tokio's", || tokio_runtime::free_locks(free / 10));
     race.add("free lock to read, std's", || on_a_thread(move || std_read(free)));
     race.add("free lock to read, in a coroutine", || in_a_coroutine(move || own_read(free)));
     let at_a_lock = format!("mutex that {COROUTINES_AT_A_LOCK} coroutines want");
     race.add(&at_a_lock, || contended_locks(handed));
+    race.add("the same, tokio's tasks and lock", || tokio_runtime::contended_locks(handed));
     race.add("mutex that 2 coroutines want", || hand_over(handed));
     race.add("condition, there and back", || ping_pong(handed));
     race.add("mutex that 4 threads want, std's", || std_contended(kept));
@@ -65,7 +69,8 @@ fn main() {
     };
     print_figure("free mutex without a hub, of std's", ratio(1, 0), Some(REACH_FREE));
     print_figure("free mutex in a coroutine, of std's", ratio(2, 0), Some(REACH_FREE));
-    print_figure("free lock to read, of std's", ratio(4, 3), Some(REACH_FREE));
+    print_figure("free lock to read, of std's", ratio(5, 4), Some(REACH_FREE));
+    print_figure("mutex that 100 want, of tokio's", ratio(6, 7), None);
 }
 
 fn on_a_thread(f: impl FnOnce() -> f64 + Send + 'static) -> f64 {
