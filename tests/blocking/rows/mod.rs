@@ -4,25 +4,25 @@ mod fs;
 mod futures;
 mod mpsc;
 mod net;
+mod process;
 mod sync;
 mod task;
 mod unix;
 
 use crate::case::Row;
 
+const TABLES: [&[Row]; 8] = [
+    fs::ROWS,
+    futures::ROWS,
+    mpsc::ROWS,
+    net::ROWS,
+    process::ROWS,
+    sync::ROWS,
+    task::ROWS,
+    unix::ROWS,
+];
+
 /// All rows of the table.
-pub(crate) fn rows() -> Vec<Row> {
-    [task::ROWS, futures::ROWS, sync::ROWS, mpsc::ROWS, net::ROWS, unix::ROWS, fs::ROWS]
-        .concat_rows()
-}
-
-trait ConcatRows {
-    fn concat_rows(self) -> Vec<Row>;
-}
-
-impl<const N: usize> ConcatRows for [&[Row]; N] {
-    fn concat_rows(self) -> Vec<Row> {
-        let rows = self.into_iter().flatten();
-        rows.map(|row| Row { functions: row.functions, make: row.make, lacks: row.lacks }).collect()
-    }
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLES.into_iter().flatten()
 }
