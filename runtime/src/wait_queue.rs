@@ -41,12 +41,15 @@ pub(crate) struct Inner<S> {
     /// The state.
     pub(crate) state: S,
     list: List,
+    /// That of the next `wake_all`; the tag of a waiter is the one that it waits for. Tags
+    /// never fall along the list.
+    number: u32,
 }
 
 impl<S> WaitQueue<S> {
     /// Makes a queue nobody waits in.
     pub(crate) const fn new(state: S) -> WaitQueue<S> {
-        WaitQueue { inner: Lock::new(Inner { state, list: List::new() }) }
+        WaitQueue { inner: Lock::new(Inner { state, list: List::new(), number: 0 }) }
     }
 
     /// Reaches the state.
@@ -85,7 +88,10 @@ impl<S> WaitQueue<S> {
                 mem::forget(linked);
                 return Ok(taken);
             }
-            inner.list.link(node, place.wake_ref(), had_its_turn);
+            let number = inner.number;
+            // Not in front of those whom a `wake_all` has yet to wake: it would miss them.
+            let may_lead = node.payload().is_some_and(|tag| tag.replace(number) == number);
+            inner.list.link(node, place.wake_ref(), had_its_turn && may_lead);
             drop(inner);
             match place.block(deadline, reason, mode) {
                 Outcome::Woken => had_its_turn = true,
@@ -107,10 +113,17 @@ impl<S> WaitQueue<S> {
         }
     }
 
-    /// Wakes everybody who waits now.
+    /// Wakes everybody who waits now. Those of other threads who come back meanwhile are not
+    /// woken again, or they could keep the caller here for ever.
     pub(crate) fn wake_all(&self) {
-        // A waiter of another thread that comes back meanwhile is only woken again.
-        while self.wake_one() {}
+        let mut inner = self.lock();
+        let number = inner.number;
+        inner.number = number.wrapping_add(1);
+        while let Some(wake) = inner.list.take_first_of(number) {
+            drop(inner);
+            wake.wake();
+            inner = self.lock();
+        }
     }
 }
 

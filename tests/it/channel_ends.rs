@@ -370,6 +370,30 @@ fn destructors_of_values_do_as_they_like() {
     });
 }
 
+/// The first panic goes on, and the others do not abort the process.
+#[test]
+fn several_destructors_of_values_may_panic() {
+    struct Value(Rc<Cell<u32>>);
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            panic!("value {} is dropped", self.0.get());
+        }
+    }
+
+    for bound in [None, Some(4)] {
+        let (sender, receiver) = any_channel(bound);
+        let dropped = Rc::new(Cell::new(0));
+        for _ in 0..4 {
+            assert!(sender.send(Value(Rc::clone(&dropped))).is_ok());
+        }
+        let payload = catch_unwind(AssertUnwindSafe(|| drop(receiver))).unwrap_err();
+        assert_eq!(payload.downcast_ref::<String>().unwrap(), "value 1 is dropped");
+        assert_eq!((dropped.get(), Rc::strong_count(&dropped)), (4, 1));
+    }
+}
+
 /// A thread ends while its coroutines wait to send; what they have is not received.
 #[test]
 fn a_sender_whose_hub_has_ended_is_passed_over() {

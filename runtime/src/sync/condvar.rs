@@ -242,14 +242,10 @@ impl Condvar {
         let mut line = self.line.lock();
         let number = line.number();
         line.set_number(number.wrapping_add(1));
-        // Those who come meanwhile wait for a later number. The numbers go round.
-        let waits_now = |tag: u32| number.wrapping_sub(tag) < u32::MAX / 2;
-        while line.first_tag().is_some_and(waits_now) {
-            let first = line.take_first();
+        // Those who come meanwhile wait for a later number.
+        while let Some(first) = line.take_first_of(number) {
             drop(line);
-            if let Some(first) = first {
-                first.wake();
-            }
+            first.wake();
             line = self.line.lock();
         }
     }

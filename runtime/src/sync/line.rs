@@ -126,6 +126,12 @@ impl LineGuard<'_> {
     pub(super) fn take_first(&mut self) -> Option<WakeRef> {
         self.list_mut().take_first()
     }
+
+    /// The same if the first node's tag is not later than `number`.
+    #[inline]
+    pub(super) fn take_first_of(&mut self, number: u32) -> Option<WakeRef> {
+        self.list_mut().take_first_of(number)
+    }
 }
 
 impl fmt::Debug for Line {

@@ -195,6 +195,13 @@ impl List {
         let first = unsafe { self.first.as_ref() }?;
         Some(first.payload.get())
     }
+
+    /// Removes the first node if its tag is not later than `number`, and gives the name of its
+    /// wait. The numbers go round.
+    pub(crate) fn take_first_of(&mut self, number: u32) -> Option<WakeRef> {
+        let tag = self.first_tag()?;
+        if number.wrapping_sub(tag) < u32::MAX / 2 { self.take_first() } else { None }
+    }
 }
 
 impl Node {

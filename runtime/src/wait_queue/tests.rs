@@ -158,6 +158,37 @@ fn wake_all_makes_everybody_look() {
     assert_eq!(queue.waiting(), 0);
 }
 
+/// Those who look in vain and wait on do so once, however fast they are: else they could keep
+/// the one who wakes them from ever coming to an end.
+#[test]
+fn wake_all_wakes_nobody_twice() {
+    let _alone = OTHERS.write().unwrap_or_else(PoisonError::into_inner);
+    let (threads, rounds) = if cfg!(miri) { (2, 5) } else { (4, 500) };
+    let (queue, looks) = (WaitQueue::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let opened = |open: &mut bool| {
+                    looks.fetch_add(1, Ordering::Relaxed);
+                    open.then_some(())
+                };
+                queue.wait(Deadline::NEVER, What::Work, Mode::Plain, opened).unwrap();
+            });
+        }
+        // Before they block they look twice.
+        let mut expected = 2 * threads;
+        for _ in 0..rounds {
+            until(|| queue.waiting() == threads && looks.load(Ordering::Relaxed) >= expected);
+            queue.wake_all();
+            expected += threads;
+        }
+        until(|| queue.waiting() == threads && looks.load(Ordering::Relaxed) >= expected);
+        queue.lock().state = true;
+        queue.wake_all();
+    });
+    assert_eq!(looks.into_inner(), threads * (rounds + 3));
+}
+
 /// The wake and the deadline meet: whoever leaves without a permit has passed the wake on.
 #[test]
 fn a_wake_that_meets_a_deadline_is_not_lost() {

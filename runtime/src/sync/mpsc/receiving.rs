@@ -7,6 +7,9 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::mem;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -208,7 +211,14 @@ impl<T> Rest<'_, T> {
 
 impl<T> Drop for Rest<'_, T> {
     fn drop(&mut self) {
-        self.drop_values();
+        // If there are any, a destructor has panicked. One more that does would abort the
+        // process, as it would not in std, where what is left then is leaked.
+        while let Some(value) = self.0.take() {
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                // Its destructor may panic as well: there is no end to that.
+                mem::forget(payload);
+            }
+        }
         if let Buffer::Unbounded(blocks) = &self.0.channel.buffer {
             let mut cursor = self.0.cursor.get();
             // SAFETY: the cursor is the receiver's, all values are taken, and since the
@@ -257,7 +267,7 @@ impl<T> Waiting<'_, T> {
         if self.node.is_linked() {
             self.unlink();
         }
-        std::mem::forget(self);
+        mem::forget(self);
     }
 
     #[cold]
