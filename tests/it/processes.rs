@@ -1009,7 +1009,7 @@ fn child_has_no_thread_to_spare() {
         let (mut reader, mut writer) = pipe().unwrap();
         assert_eq!(writer.write(b"x").unwrap(), 1);
         refuse_calls(&[
-            Refused(libc::SYS_openat, Refused::THIRD, libc::O_NONBLOCK as u32, libc::EACCES),
+            Refused(libc::SYS_openat, Refused::THIRD, libc::O_NOCTTY as u32, libc::EACCES),
             Refused(libc::SYS_pwritev2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
             Refused(libc::SYS_preadv2, Refused::SIXTH, u32::MAX, libc::EOPNOTSUPP),
             Refused(libc::SYS_clone, number, u32::MAX, libc::EAGAIN),
