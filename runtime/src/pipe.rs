@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::sys::file::At;
 use crate::sys::pipe as sys;
 use crate::task::shield;
 use crate::threadpool;
+use crate::transfer::open_again;
 
 /// Makes a pipe: what is written to one end is read from the other.
 ///
@@ -196,9 +198,9 @@ fn after_look(
     bits: u32,
     mut call: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
-    while epoll::poll_one(fd.as_raw_fd(), bits, Some(Duration::ZERO))? {
+    while is_ready(fd, bits)? {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if is_eagain(&error) => {}
             result => return result,
         }
     }
@@ -241,6 +243,68 @@ fn write_elsewhere(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize
         bufs.iter().flat_map(|buf| buf.iter()).copied().take(sys::PIPE_BUF).collect();
     let fd = fd.try_clone_to_owned()?;
     shield(|| threadpool::call(move || retry(|| sys::write(fd.as_fd(), &bytes))))
+}
+
+/// Moves all from one pipe to another without copying it. `None`: that cannot be done, since one
+/// of them is no pipe, cannot be opened once more, or does not block.
+///
+/// Both are opened once more for the time of the call: so the open files of others are not
+/// changed, of which splice(2) would take the calls that return at once.
+///
+/// # Suspends
+///
+/// Until the end of the first, and for room in the second.
+///
+/// # Errors
+///
+/// - What splice(2) gives: `BrokenPipe` if all readers have gone, without SIGPIPE.
+/// - `Other` if it would have to wait while the coroutine unwinds.
+///
+/// # Cancellation
+///
+/// Nothing is lost: what was moved is in the second, and the rest in the first.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<io::Result<u64>> {
+    let (from_is, to_is) = (file::identity(from).ok()?, file::identity(to).ok()?);
+    let are_pipes = [from_is, to_is].iter().all(|there| there.kind == libc::S_IFIFO);
+    let block = [from, to].iter().all(|fd| matches!(file::is_nonblocking(*fd), Ok(false)));
+    if !are_pipes || !block || from_is == to_is {
+        return None;
+    }
+    let (from, to) = (open_again(from, from_is).ok()?, open_again(to, to_is).ok()?);
+    Some(splice_all(&from, &to))
+}
+
+fn splice_all(from: &Source<OwnedFd>, to: &Source<OwnedFd>) -> io::Result<u64> {
+    /// As much as a pipe may hold without privileges.
+    const BYTES_MAX: usize = 1 << 20;
+
+    let limit = || Limit::None;
+    let mut total = 0;
+    loop {
+        let moved = from.call(Direction::Read, limit, |fd| {
+            match sys::splice(fd, to.as_fd(), BYTES_MAX) {
+                // There is something, so it is the other that has no room.
+                Err(error) if is_eagain(&error) && is_ready(fd, epoll::IN)? => Ok(Done::more(None)),
+                result => result.map(|count| Done::more(Some(count))),
+            }
+        })?;
+        match moved {
+            Some(0) => return Ok(total),
+            Some(count) => total += count as u64,
+            None => to.call(Direction::Write, limit, |fd| match is_ready(fd, epoll::OUT)? {
+                true => Ok(Done::more(())),
+                false => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+            })?,
+        }
+    }
+}
+
+fn is_eagain(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn is_ready(fd: BorrowedFd<'_>, bits: u32) -> io::Result<bool> {
+    epoll::poll_one(fd.as_raw_fd(), bits, Some(Duration::ZERO))
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -281,7 +281,7 @@ impl Transfer {
 }
 
 /// Opens the file of a descriptor once more, so that it does not block.
-fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<Source<OwnedFd>> {
+pub(crate) fn open_again(fd: BorrowedFd<'_>, identity: Identity) -> io::Result<Source<OwnedFd>> {
     let mode = file::access_mode(fd)?;
     let mut options = OpenOptions::new();
     options.read(mode != libc::O_WRONLY).write(mode != libc::O_RDONLY);
