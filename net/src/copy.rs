@@ -8,20 +8,30 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::ptr;
 
 use corovent_runtime::both::both;
 use corovent_runtime::fs::File;
+use corovent_runtime::pipe::PipeReader;
+use corovent_runtime::pipe::PipeWriter;
+use corovent_runtime::pipe::splice;
+use corovent_runtime::process::ChildStderr;
+use corovent_runtime::process::ChildStdin;
+use corovent_runtime::process::ChildStdout;
 
 use crate::tcp::TcpStream;
 use crate::unix::UnixStream;
 
 /// Copies all that a reader gives to a writer: the mirror of [`std::io::copy`].
 ///
-/// From a file on a disk to another the kernel copies, on a thread of the pool. To and from
-/// sockets the pieces are larger than std's, 64 KiB. The kernel's `splice` is not used for
-/// them: on a socket it stops the thread unless the open file has O_NONBLOCK, which others
-/// may share.
+/// From a file on a disk to another the kernel copies, on a thread of the pool; from a pipe to
+/// a pipe it moves the bytes without copying them, by splice(2). Otherwise, to and from sockets
+/// and pipes, they are read and written, in larger pieces than std's, 64 KiB. splice(2) is not
+/// used there though it would save copying them twice: on a socket it stops the thread, unless
+/// the open file has O_NONBLOCK, which others share who expect it to block; and on a file it
+/// does so when the disk is asked, so that each piece would take a thread of the pool.
 ///
 /// # Suspends
 ///
@@ -34,7 +44,8 @@ use crate::unix::UnixStream;
 ///
 /// # Cancellation
 ///
-/// What was read and not yet written is lost, at most 64 KiB of a stream and nothing of files.
+/// What was read and not yet written is lost, at most 64 KiB of a stream. Nothing is lost from a
+/// file to a file and from a pipe to a pipe.
 ///
 /// # Examples
 ///
@@ -48,18 +59,23 @@ where
     R: ?Sized + Read,
     W: ?Sized + Write,
 {
-    if let (Some(from), Some(to)) = (file(reader), file(writer))
+    if let (Some(from), Some(to)) = (seen_as::<R, File>(reader), seen_as::<W, File>(writer))
         && let Some(copied) = from.copy_to(to)
     {
         return copied;
     }
-    if is_socket::<R>() || is_socket::<W>() {
+    if let (Some(from), Some(to)) = (pipe_from(reader), pipe_to(writer))
+        && let Some(copied) = splice(from, to)
+    {
+        return copied;
+    }
+    if is_stream::<R>() || is_stream::<W>() {
         return copy_pieces(reader, writer);
     }
     io::copy(reader, writer)
 }
 
-/// As much as the kernel moves at once between two sockets, about.
+/// As much as the kernel moves at once between two sockets, about, and as a pipe holds.
 const PIECE: usize = 64 * 1024;
 
 fn copy_pieces<R, W>(reader: &mut R, writer: &mut W) -> io::Result<u64>
@@ -176,30 +192,59 @@ where
     }
 }
 
-/// Whether a type is one of our sockets, or a reference to one.
-fn is_socket<T: ?Sized>() -> bool {
-    let id = typeid::of::<T>();
-    let ours = [
-        TypeId::of::<TcpStream>(),
-        TypeId::of::<&TcpStream>(),
-        TypeId::of::<UnixStream>(),
-        TypeId::of::<&UnixStream>(),
-    ];
-    ours.contains(&id)
+/// Whether a type is a socket or an end of a pipe of ours, or a reference to one.
+fn is_stream<T: ?Sized>() -> bool {
+    is::<T, TcpStream>()
+        || is::<T, UnixStream>()
+        || is::<T, PipeReader>()
+        || is::<T, PipeWriter>()
+        || is::<T, ChildStdin>()
+        || is::<T, ChildStdout>()
+        || is::<T, ChildStderr>()
 }
 
-/// Sees a value as a file, or a reference to one, if it is.
-fn file<T: ?Sized>(value: &mut T) -> Option<&File> {
+/// The pipe that is read from.
+fn pipe_from<T: ?Sized>(value: &T) -> Option<BorrowedFd<'_>> {
+    let pipe = seen_as::<T, PipeReader>(value).map(AsFd::as_fd);
+    pipe.or_else(|| seen_as::<T, ChildStdout>(value).map(AsFd::as_fd))
+        .or_else(|| seen_as::<T, ChildStderr>(value).map(AsFd::as_fd))
+}
+
+/// The pipe that is written to.
+fn pipe_to<T: ?Sized>(value: &T) -> Option<BorrowedFd<'_>> {
+    let pipe = seen_as::<T, PipeWriter>(value).map(AsFd::as_fd);
+    pipe.or_else(|| seen_as::<T, ChildStdin>(value).map(AsFd::as_fd))
+}
+
+/// What is looked for behind a type parameter: types without lifetimes of their own.
+trait Known: 'static {}
+
+impl Known for ChildStderr {}
+impl Known for ChildStdin {}
+impl Known for ChildStdout {}
+impl Known for File {}
+impl Known for PipeReader {}
+impl Known for PipeWriter {}
+impl Known for TcpStream {}
+impl Known for UnixStream {}
+
+fn is<T: ?Sized, U: Known>() -> bool {
     let id = typeid::of::<T>();
-    let pointer = ptr::from_mut(value);
-    if id == TypeId::of::<File>() {
-        // SAFETY: `T` is `File`, which borrows nothing, so the reference is one to it.
-        return Some(unsafe { &*pointer.cast::<File>() });
+    id == TypeId::of::<U>() || id == TypeId::of::<&U>()
+}
+
+/// Sees a value as what it is, or refers to, if that is a `U`.
+fn seen_as<T: ?Sized, U: Known>(value: &T) -> Option<&U> {
+    let id = typeid::of::<T>();
+    let pointer = ptr::from_ref(value);
+    if id == TypeId::of::<U>() {
+        // SAFETY: `T` is `U`, which borrows nothing, so the reference is one to it.
+        return Some(unsafe { &*pointer.cast::<U>() });
     }
-    if id == TypeId::of::<&File>() {
-        // SAFETY: `T` is a reference to a `File` but for its lifetime, and is borrowed for the
-        // one of the result, during which the file is there.
-        return Some(unsafe { &**pointer.cast::<&File>() });
+    if id == TypeId::of::<&U>() {
+        // SAFETY: `T` is a reference to a `U` but for its lifetime, and is borrowed for the one
+        // of the result, during which the `U` is there.
+        return Some(unsafe { &**pointer.cast::<&U>() });
     }
     None
 }

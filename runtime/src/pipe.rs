@@ -211,9 +211,9 @@ fn after_look(
     bits: u32,
     mut call: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
-    while epoll::poll_one(fd.as_raw_fd(), bits, Some(Duration::ZERO))? {
+    while is_ready(fd, bits)? {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if is_eagain(&error) => {}
             result => return result,
         }
     }
@@ -265,6 +265,69 @@ where
 /// Copies what several buffers begin with.
 fn gather(bufs: &[IoSlice<'_>], max: usize) -> Vec<u8> {
     bufs.iter().flat_map(|buf| buf.iter()).copied().take(max).collect()
+}
+
+/// Moves all from one pipe to another without copying it. `None`: that cannot be done, since one
+/// of them is no pipe, cannot be opened once more, or does not block.
+///
+/// Both are opened once more for the time of the call: so the open files of others are not
+/// changed, of which splice(2) would take the calls that return at once.
+///
+/// # Suspends
+///
+/// Until the end of the first, and for room in the second.
+///
+/// # Errors
+///
+/// - What splice(2) gives: `BrokenPipe` if all readers have gone, without SIGPIPE.
+/// - `Other` if it would have to wait while the coroutine unwinds.
+///
+/// # Cancellation
+///
+/// Nothing is lost: what was moved is in the second, and the rest in the first.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Option<io::Result<u64>> {
+    let (from_is, to_is) = (file::identity(from).ok()?, file::identity(to).ok()?);
+    let are_pipes = [from_is, to_is].iter().all(|there| there.kind == libc::S_IFIFO);
+    let block = [from, to].iter().all(|fd| matches!(file::is_nonblocking(*fd), Ok(false)));
+    if !are_pipes || !block || from_is == to_is {
+        return None;
+    }
+    let again = |fd, identity| transfer::open_unblocking(fd, identity).map(Source::new);
+    let (from, to) = (again(from, from_is)?, again(to, to_is)?);
+    Some(splice_all(&from, &to))
+}
+
+fn splice_all(from: &Source<OwnedFd>, to: &Source<OwnedFd>) -> io::Result<u64> {
+    /// As much as a pipe may hold without privileges.
+    const BYTES_MAX: usize = 1 << 20;
+
+    let limit = || Limit::None;
+    let mut total = 0;
+    loop {
+        let moved = from.call(Direction::Read, limit, |fd| {
+            match sys::splice(fd, to.as_fd(), BYTES_MAX) {
+                // There is something, so it is the other that has no room.
+                Err(error) if is_eagain(&error) && is_ready(fd, epoll::IN)? => Ok(Done::more(None)),
+                result => result.map(|count| Done::more(Some(count))),
+            }
+        })?;
+        match moved {
+            Some(0) => return Ok(total),
+            Some(count) => total += count as u64,
+            None => to.call(Direction::Write, limit, |fd| match is_ready(fd, epoll::OUT)? {
+                true => Ok(Done::more(())),
+                false => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+            })?,
+        }
+    }
+}
+
+fn is_eagain(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn is_ready(fd: BorrowedFd<'_>, bits: u32) -> io::Result<bool> {
+    epoll::poll_one(fd.as_raw_fd(), bits, Some(Duration::ZERO))
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

@@ -7,11 +7,16 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use corovent::fs::File;
+use corovent::io::PipeReader;
+use corovent::io::PipeWriter;
 use corovent::io::copy;
 use corovent::io::copy_bidirectional;
+use corovent::io::pipe;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
 use corovent::spawn;
@@ -264,4 +269,130 @@ fn a_panic_in_a_direction_is_the_callers() {
         assert!(crate::support::is_message(&*payload, "a bomb"));
         drop((client, server));
     });
+}
+
+/// What this thread has read by calls that copy.
+fn bytes_read() -> u64 {
+    let counts = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let count = counts.lines().find_map(|line| line.strip_prefix("rchar: "));
+    count.unwrap().parse().unwrap()
+}
+
+/// The feeder and the drain are threads, so that what this one reads is the copy's.
+#[test]
+fn from_a_pipe_to_a_pipe_nothing_is_copied() {
+    let ((reader, mut feed), (mut drain, writer)) =
+        (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let feeder = std::thread::spawn(move || feed.write_all(&pattern(LONG)).unwrap());
+    let drained = std::thread::spawn(move || {
+        let mut data = vec![0; LONG];
+        drain.read_exact(&mut data).unwrap();
+        (drain, data)
+    });
+    let copied = std::thread::spawn(move || {
+        let before = bytes_read();
+        let copied = run(|| {
+            let (reader, mut writer) = (PipeReader::from(reader), PipeWriter::from(writer));
+            let others = spawn(|| (0..10).for_each(|_| corovent::sleep(MOMENT)));
+            let flags = |fd: &dyn AsRawFd| {
+                // SAFETY: F_GETFL has no argument.
+                unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }
+            };
+            let flags_before = (flags(&reader), flags(&writer));
+            let copied = spawn(move || {
+                let copied = copy(&mut &reader, &mut writer);
+                assert_eq!((flags(&reader), flags(&writer)), flags_before);
+                let (_reader, fresh) = pipe().unwrap();
+                assert_eq!(writes_at_once(&writer), writes_at_once(&fresh));
+                writer.write_all(b"end").unwrap();
+                copied
+            });
+            others.join().unwrap();
+            copied.join().unwrap().unwrap()
+        });
+        (copied, bytes_read() - before)
+    });
+    let (copied, read) = copied.join().unwrap();
+    feeder.join().unwrap();
+    let (mut drain, data) = drained.join().unwrap();
+    assert!(data == pattern(LONG));
+    assert_eq!(copied, LONG as u64);
+    assert!(read < LONG as u64 / 2, "{read}");
+    let mut rest = String::new();
+    drain.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("end"), "{rest}");
+}
+
+/// Whether the kernel takes a call that writes a byte and may not block: splice(2) puts an end
+/// to that.
+fn writes_at_once(fd: &PipeWriter) -> bool {
+    let byte = [io::IoSlice::new(b".")];
+    // SAFETY: IoSlice has the layout of iovec, and there is one.
+    let count =
+        unsafe { libc::pwritev2(fd.as_raw_fd(), byte.as_ptr().cast(), 1, -1, libc::RWF_NOWAIT) };
+    count == 1
+}
+
+#[test]
+fn a_copy_between_pipes_is_killed_and_nothing_is_lost() {
+    run(|| {
+        copies_that_are_killed();
+        readers_that_go();
+        one_that_does_not_block();
+    });
+}
+
+fn copies_that_are_killed() {
+    let ((reader, mut feed), (mut drain, writer)) = (pipe().unwrap(), pipe().unwrap());
+    let (reader, writer) = (Rc::new(reader), Rc::new(writer));
+    let start = || {
+        let (reader, writer) = (Rc::clone(&reader), Rc::clone(&writer));
+        let task = spawn(move || copy(&mut &*reader, &mut &*writer));
+        (0..100).for_each(|_| yield_now());
+        task
+    };
+    // While the first is empty.
+    let task = start();
+    assert!(task.kill());
+    assert!(was_killed(task));
+    // While the second is full.
+    let data = pattern(1 << 20);
+    let feeder = spawn({
+        let data = data.clone();
+        move || feed.write_all(&data)
+    });
+    for _ in 0..3 {
+        let task = start();
+        assert!(task.kill());
+        assert!(was_killed(task));
+    }
+    let task = start();
+    drop(writer);
+    let mut copied = vec![0; data.len()];
+    drain.read_exact(&mut copied).unwrap();
+    assert!(copied == data);
+    feeder.join().unwrap().unwrap();
+    assert!(task.join().unwrap().unwrap() > 0);
+    assert_eq!(drain.read(&mut [0]).unwrap(), 0, "nothing is left open");
+}
+
+/// While the copy waits for room.
+fn readers_that_go() {
+    let ((reader, mut feed), (drain, writer)) = (pipe().unwrap(), pipe().unwrap());
+    let feeder = spawn(move || feed.write_all(&[0; 1 << 20]));
+    let task = spawn(move || copy(&mut &reader, &mut &writer));
+    (0..100).for_each(|_| yield_now());
+    drop(drain);
+    assert_eq!(task.join().unwrap().unwrap_err().kind(), ErrorKind::BrokenPipe);
+    let error = feeder.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe, "nothing is left open");
+}
+
+/// By somebody's wish, which the copy does not put an end to.
+fn one_that_does_not_block() {
+    let ((reader, _feed), (_drain, mut writer)) = (pipe().unwrap(), pipe().unwrap());
+    // SAFETY: F_SETFL takes an int.
+    unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    let error = copy(&mut &reader, &mut writer).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }

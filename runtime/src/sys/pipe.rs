@@ -96,6 +96,17 @@ pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
     without_sigpipe(|| file::write(fd, bufs, At::Position))
 }
 
+/// Moves what one pipe holds to another without copying it, at most so many bytes. EAGAIN: the
+/// one is empty, or the other full. Afterwards calls that return at once are refused for both
+/// open files.
+pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    let (from, to, flags) = (from.as_raw_fd(), to.as_raw_fd(), libc::SPLICE_F_NONBLOCK);
+    let (none, none_either) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: splice(2) takes numbers, and pipes have no offsets.
+    let splice = || unsafe { libc::splice(from, none, to, none_either, most, flags) };
+    without_sigpipe(|| count_of(splice() as _))
+}
+
 /// Makes a call that may raise SIGPIPE, for which it blocks that signal and takes it back.
 ///
 /// The kernel sends it to the thread that makes the call. One that somebody sends to the
