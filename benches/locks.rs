@@ -6,8 +6,9 @@
 //! ```
 //!
 //! std's locks, on OS threads, and tokio's in tasks of one thread are measured beside ours in
-//! turns; the last lines give the ratios. A contended lock is held over a yield, as on one thread nobody would have to wait
-//! for it else; std's is wanted by threads that hold it as briefly as they can.
+//! turns; the last lines give the ratios. A contended lock is held over a yield, as on one
+//! thread nobody would have to wait for it else; std's is wanted by threads that hold it as
+//! briefly as they can.
 
 mod support;
 #[path = "support/tokio_runtime.rs"]

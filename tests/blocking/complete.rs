@@ -22,6 +22,7 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("Sender::send", "lets others run now and then, and never blocks"),
     ("Flights::look_up", "inside of names' lookups"),
     ("File::copy_to", "inside of `copy`, which waits for its reader and its writer"),
+    ("splice", "inside of `copy`"),
     ("copy", "waits for its reader and its writer"),
     ("copy_bidirectional", "waits for its streams"),
     ("both", "inside of `copy_bidirectional`"),

@@ -7,14 +7,14 @@
 
 // Some descriptors are closed behind a waiter's back, and some signals sent.
 #![allow(unsafe_code)]
-#![allow(clippy::unwrap_used)]
+// A test that cannot go on says so by a panic; which row it is at goes to stderr.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 #[path = "../it/support.rs"]
 #[allow(dead_code)]
 mod support;
 
 #[path = "../sources/mod.rs"]
-#[allow(dead_code)]
 mod sources;
 
 mod case;

@@ -181,7 +181,8 @@ fn acts(focus: Focus) -> impl Strategy<Value = Act> + Clone {
         weight(Focus::RwLocks) => held.prop_map(|(n, turns)| Act::Write(n, turns)),
         weight(Focus::Permits) => n.clone().prop_map(Act::Take),
         1 => (n.clone(), 0..200u64).prop_map(|(n, micros)| Act::TakeWithin(n, micros)),
-        weight(Focus::Permits) => (n, prop::bool::weighted(0.2)).prop_map(|(n, all)| Act::Give(n, all)),
+        weight(Focus::Permits) => (n, prop::bool::weighted(0.2))
+            .prop_map(|(n, all)| Act::Give(n, all)),
     ]
 }
 

@@ -5,7 +5,7 @@
 //! `COROVENT_RANDOM_SEED` draws others, `COROVENT_RANDOM_ROUNDS` sets how many.
 
 // A test that cannot go on says so by a panic.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
 // What the tests share with others is more than these use.
 #![allow(unsafe_code)]
 
