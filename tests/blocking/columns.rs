@@ -340,6 +340,7 @@ fn a_coroutine_that_unwinds() {
             // It goes from one wait into the next.
             yield_now();
             while !task.is_blocked() {
+                assert!(!task.task.is_finished(), "it has not waited");
                 sleep(Duration::from_micros(10));
             }
             assert!(!task.task.kill_timeout(SHORT), "a kill does not end it");

@@ -1,5 +1,7 @@
 //! Coroutines that wait for each other, for time, for signals and for other threads.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -9,6 +11,7 @@ use std::time::Instant;
 use corovent::io::wait_readable;
 use corovent::io::wait_writable;
 use corovent::scope;
+use corovent::shield;
 use corovent::signal;
 use corovent::sleep;
 use corovent::spawn;
@@ -53,7 +56,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         functions: &["ScopedJoinHandle::kill_timeout"],
         make: scoped_kill_timeout,
-        lacks: SCOPES,
+        lacks: KILLED_CHILD,
     },
     Row { functions: &["scope"], make: scope_exit, lacks: SCOPES },
     Row {
@@ -111,6 +114,14 @@ pub(crate) const ROWS: &[Row] = &[
     Row { functions: &["wait_writable"], make: writable, lacks: &[] },
 ];
 
+/// Whatever ends the call, its scope then waits for the child, and that for the release.
+const KILLED_CHILD: &[(&str, &str)] = &[
+    ("timeout", "its scope waits for what the call has waited for"),
+    ("killed", "as above"),
+    ("satisfied", "as above"),
+    ("ended hub", "aborts: what borrows from it could not go on"),
+];
+
 /// The scope belongs to the call: when its thread ends, so does all of it.
 const SCOPES: &[(&str, &str)] = &[("ended hub", "aborts: what borrows from it could not go on")];
 
@@ -139,10 +150,22 @@ fn join_timeout() -> Case {
 
 fn kill_timeout() -> Case {
     gated(|gate| {
-        let stubborn = spawn(move || corovent::shield(|| gate.wait()));
-        yield_now();
+        let started = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&started);
+        let stubborn = spawn(move || shield_from_kills(&flag, &gate));
+        while !started.get() {
+            yield_now();
+        }
         assert!(stubborn.kill_timeout(LONG));
     })
+}
+
+/// One that has not run yet would be ended at once.
+fn shield_from_kills(started: &Cell<bool>, gate: &Gate) {
+    shield(|| {
+        started.set(true);
+        gate.wait();
+    });
 }
 
 fn scoped_join() -> Case {
@@ -156,10 +179,13 @@ fn scoped_join_timeout() -> Case {
 fn scoped_kill_timeout() -> Case {
     gated(|gate| {
         scope(|scope| {
-            let child = scope.spawn(|| drop(corovent::catch_unwind(|| gate.wait())));
-            yield_now();
-            child.thread().unpark();
-            let _ = child.join_timeout(LONG);
+            let started = Rc::new(Cell::new(false));
+            let (flag, gate) = (Rc::clone(&started), &gate);
+            let child = scope.spawn(move || shield_from_kills(&flag, gate));
+            while !started.get() {
+                yield_now();
+            }
+            assert!(child.kill_timeout(LONG));
         });
     })
 }
