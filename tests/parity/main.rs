@@ -76,6 +76,7 @@ macro_rules! world {
             include!("mpsc_api.rs");
             include!("net_api.rs");
             include!("process_api.rs");
+            include!("programs.rs");
             include!("sync_api.rs");
             include!("thread_api.rs");
             include!("traits_api.rs");
@@ -83,6 +84,10 @@ macro_rules! world {
 
             pub(super) fn all_traits() -> Vec<Answers> {
                 traits()
+            }
+
+            pub(super) fn all_texts() -> Vec<String> {
+                texts()
             }
         }
     };
@@ -92,6 +97,7 @@ world!(green:
     pub use corovent::net;
     pub use corovent::os;
     pub use corovent::thread;
+    pub use corovent::thread_local;
     pub use corovent::fs;
     pub use corovent::io;
     pub use corovent::process;
@@ -106,6 +112,7 @@ world!(plain:
     pub use std::process;
     pub use std::sync;
     pub use std::thread;
+    pub use std::thread_local;
 );
 
 /// What differs on purpose.
@@ -129,4 +136,13 @@ fn the_traits_are_stds() {
     // The question is one that can be answered with no.
     assert!(!implements!(Rc<u8>, Send) && implements!(Cell<u8>, Send));
     assert!(!implements!(Guard, Send) && implements!(Guard, Sync));
+}
+
+#[test]
+fn programs_say_what_they_say_with_std() {
+    let (ours, theirs) = (green::all_texts(), plain::all_texts());
+    assert_eq!(ours.len(), theirs.len());
+    let differ: Vec<_> = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+    assert!(theirs.len() > 50);
 }
