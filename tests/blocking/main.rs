@@ -7,7 +7,6 @@
 
 // Some descriptors are closed behind a waiter's back, and some signals sent.
 #![allow(unsafe_code)]
-// A test that cannot go on says so by a panic; which row it is at goes to stderr.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 #[path = "../it/support.rs"]
@@ -15,6 +14,7 @@
 mod support;
 
 #[path = "../sources/mod.rs"]
+#[allow(dead_code)]
 mod sources;
 
 mod case;

@@ -182,7 +182,7 @@ fn processes() -> io::Result<Vec<String>> {
     let mut command = process::Command::new("sh");
     command.args(["-c", "cat; echo err >&2; exit 3"]).env("A", "b").current_dir("/");
     add(format!("{command:?} {command:#?} {:?}", process::Stdio::null()));
-    let mut child = command.stdin(process::Stdio::piped()).stdout(process::Stdio::piped());
+    let child = command.stdin(process::Stdio::piped()).stdout(process::Stdio::piped());
     let mut child = child.stderr(process::Stdio::null()).spawn()?;
     add(format!("{child:?} {:?}", child.try_wait()));
     child.stdin.as_ref().unwrap().write_all(b"in")?;
