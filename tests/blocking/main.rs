@@ -14,7 +14,6 @@
 mod support;
 
 #[path = "../sources/mod.rs"]
-#[allow(dead_code)]
 mod sources;
 
 mod case;

@@ -266,9 +266,8 @@ static SIGNALS: Mutex<()> = Mutex::new(());
 fn signal_wait() -> Case {
     let turn = SIGNALS.lock().unwrap_or_else(|error| error.into_inner());
     let send = || {
-        let own = std::process::id().cast_signed();
         // SAFETY: the signal is waited for, so its default action is off.
-        unsafe { libc::kill(own, libc::SIGUSR2) };
+        unsafe { libc::kill(std::process::id() as libc::pid_t, libc::SIGUSR2) };
     };
     Case::new(|| signal::wait(&[libc::SIGUSR2]).map(drop)).released(send).keep(turn)
 }
