@@ -34,6 +34,7 @@ use crate::transfer::Transfer;
 /// - `Read`, `Write` and `Seek` are there for `File` and `&File`. Those of std for
 ///   `Arc<File>` only std can have: use `&*file`.
 /// - One call moves at most 1 MiB of a file on a disk or a device; std's go on to 2 GiB.
+/// - A path is looked up on a thread of the pool: below `/proc/thread-self` that thread is found.
 /// - Devices that cannot be opened twice and whose driver has no calls that return at once
 ///   are read by the pool when they are ready. If another process is faster, that read waits
 ///   for the next data, and nothing interrupts it. So do files such as `/proc/kmsg`, which
