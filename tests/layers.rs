@@ -57,7 +57,7 @@ const HOUSES: [House; 3] = [
             &["sync/*"],
             &["block_on", "both", "debug", "signal", "threadpool/*"],
             // Files and streams.
-            &["transfer"],
+            &["transfer/*"],
             &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],

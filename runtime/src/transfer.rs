@@ -9,6 +9,8 @@
 //! touched. What cannot be opened again, such as a socket, is asked by calls that return at
 //! once, and as the last resort waited for and then used by the pool.
 
+mod buffers;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::io::IoSlice;
@@ -18,6 +20,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use crate::fd::Direction;
@@ -29,6 +32,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::scheduler::Outcome;
 use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::file;
@@ -36,11 +40,12 @@ use crate::sys::file::At;
 use crate::sys::file::IOV_MAX;
 use crate::sys::file::Identity;
 use crate::sys::pipe;
-use crate::threadpool;
-
-/// Most that one call moves by the pool, which needs a buffer of that size: std would go on
-/// to 2 GiB.
-const CHUNK_MAX: usize = 1 << 20;
+use crate::task::yield_now;
+use crate::transfer::buffers::Buffers;
+use crate::transfer::buffers::CHUNK_MAX;
+use crate::transfer::buffers::Job;
+use crate::transfer::buffers::Share;
+use crate::transfer::buffers::share;
 
 /// How a descriptor is read and written.
 #[derive(Debug)]
@@ -53,6 +58,33 @@ pub(crate) struct Transfer {
     /// contrary is known.
     reads_at_once: AtomicBool,
     writes_at_once: AtomicBool,
+    pub(crate) position: Position,
+}
+
+/// How many threads of the pool use the position of an open file. The kernel locks it for a
+/// call, also one that returns at once, which would stop the thread until that lock is free.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Position(Arc<AtomicUsize>);
+
+/// The use of a position, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Used(Position);
+
+impl Position {
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn used(&self) -> Used {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Used(self.clone())
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a call does when O_NONBLOCK of the open file was set by somebody else.
@@ -64,12 +96,6 @@ pub(crate) enum Wish {
     Ignored,
 }
 
-/// What is given to the kernel.
-enum Buffers<'a, 'b> {
-    Read(&'a mut [IoSliceMut<'b>]),
-    Write(&'a [IoSlice<'b>]),
-}
-
 impl Transfer {
     /// Finds out what a descriptor is.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Transfer {
@@ -78,6 +104,7 @@ impl Transfer {
             own: OnceLock::new(),
             reads_at_once: AtomicBool::new(true),
             writes_at_once: AtomicBool::new(true),
+            position: Position::default(),
         }
     }
 
@@ -128,6 +155,10 @@ impl Transfer {
         let Some(hub) = hub::current() else {
             return buffers.now_or_block(io.as_fd(), at, self.is_on_disk());
         };
+        if buffers.len() == 0 {
+            // For nothing the kernel makes nobody wait.
+            return buffers.now_or_block(io.as_fd(), at, self.is_on_disk());
+        }
         if self.is_on_disk() {
             return self.on_disk(hub, io, &mut buffers, at);
         }
@@ -177,11 +208,15 @@ impl Transfer {
     where
         D: AsFd + Clone + Send + 'static,
     {
-        spend(hub);
-        match self.at_once(io.as_fd(), buffers, at) {
-            Some(result) => result,
-            None => buffers.by_pool(io, at, true, CHUNK_MAX),
+        take_turn(hub, buffers);
+        let by_position = at == At::Position;
+        if !(by_position && self.position.is_in_use())
+            && let Some(result) = self.at_once(io.as_fd(), buffers, at)
+        {
+            return result;
         }
+        let used = by_position.then(|| self.position.used());
+        buffers.by_pool(io, at, Job { most: CHUNK_MAX, on_disk: true, _used: used })
     }
 
     /// Makes calls that return at once and waits in between; a write may give a part.
@@ -198,7 +233,7 @@ impl Transfer {
     {
         let direction = buffers.direction();
         loop {
-            spend(hub);
+            take_turn(hub, buffers);
             if let Some(result) = self.at_once(io.as_fd(), buffers, at) {
                 return result;
             }
@@ -211,9 +246,15 @@ impl Transfer {
                 // For more than this a writer might have to wait, where nothing interrupts it.
                 let is_short = is_fifo && direction == Direction::Write;
                 let most = if is_short { pipe::PIPE_BUF } else { CHUNK_MAX };
-                return buffers.by_pool(io, at, false, most);
+                return buffers.by_pool(io, at, Job { most, on_disk: false, _used: None });
             }
         }
+    }
+
+    /// Whether it may have more at hand than others should wait for.
+    fn is_endless(&self) -> bool {
+        let is_device = self.identity.is_some_and(|there| there.kind == libc::S_IFCHR);
+        is_device || self.is_on_disk()
     }
 
     /// Makes a call that returns at once; `None` if that moves nothing.
@@ -232,11 +273,23 @@ impl Transfer {
         }
         loop {
             let result = match buffers {
+                Buffers::Read(bufs) if self.is_endless() => match share(bufs) {
+                    Share::Whole(count) => file::read_now(fd, &mut bufs[..count], at),
+                    Share::Part(n) => {
+                        let part = IoSliceMut::new(&mut bufs[n][..CHUNK_MAX]);
+                        file::read_now(fd, &mut [part], at)
+                    }
+                },
                 Buffers::Read(bufs) => file::read_now(fd, bufs, at),
                 Buffers::Write(bufs) if at == At::Position && !self.is_on_disk() => {
                     pipe::write_now(fd, bufs)
                 }
-                Buffers::Write(bufs) => file::write_now(fd, bufs, at),
+                Buffers::Write(bufs) => match share(bufs) {
+                    Share::Whole(count) => file::write_now(fd, &bufs[..count], at),
+                    Share::Part(n) => {
+                        file::write_now(fd, &[IoSlice::new(&bufs[n][..CHUNK_MAX])], at)
+                    }
+                },
             };
             match result.as_ref().err().and_then(io::Error::raw_os_error) {
                 Some(libc::EINTR) => {}
@@ -338,79 +391,12 @@ fn write_rest(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], sent: usize) -> io::Resu
     pipe::write_vectored(fd, &[])
 }
 
-impl Buffers<'_, '_> {
-    fn direction(&self) -> Direction {
-        match self {
-            Buffers::Read(_) => Direction::Read,
-            Buffers::Write(_) => Direction::Write,
-        }
-    }
+/// Lets others run before a call that may take long, or after many.
+fn take_turn(hub: &Hub, buffers: &Buffers<'_, '_>) {
+    /// For what is shorter a turn would cost more than the call.
+    const LONG: usize = 256 * 1024;
 
-    /// Moves bytes by a call that stops the thread if it has to. Only what is on a disk never
-    /// raises SIGPIPE.
-    fn now_or_block(&mut self, fd: BorrowedFd<'_>, at: At, on_disk: bool) -> io::Result<usize> {
-        loop {
-            let result = match self {
-                Buffers::Read(bufs) => file::read(fd, bufs, at),
-                Buffers::Write(bufs) if at == At::Position && !on_disk => {
-                    pipe::write_vectored(fd, bufs)
-                }
-                Buffers::Write(bufs) => file::write(fd, bufs, at),
-            };
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Moves bytes on a thread of the pool, with a buffer that goes there.
-    fn by_pool<D>(&mut self, io: &D, at: At, on_disk: bool, most: usize) -> io::Result<usize>
-    where
-        D: AsFd + Clone + Send + 'static,
-    {
-        let io = io.clone();
-        match self {
-            Buffers::Read(bufs) => {
-                let wanted: usize = bufs.iter().take(IOV_MAX).map(|buf| buf.len()).sum();
-                let mut there = vec![0; wanted.min(most)];
-                let there = threadpool::complete(move || {
-                    let bufs = &mut [IoSliceMut::new(&mut there)];
-                    let read = Buffers::Read(bufs).now_or_block(io.as_fd(), at, on_disk)?;
-                    there.truncate(read);
-                    Ok(there)
-                })?;
-                scatter(&there, bufs);
-                Ok(there.len())
-            }
-            Buffers::Write(bufs) => {
-                let there = gather(bufs, most);
-                threadpool::complete(move || {
-                    let bufs = &[IoSlice::new(&there)];
-                    Buffers::Write(bufs).now_or_block(io.as_fd(), at, on_disk)
-                })
-            }
-        }
-    }
-}
-
-/// Copies bytes into several buffers.
-fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
-    for buf in bufs {
-        let (now, rest) = bytes.split_at(bytes.len().min(buf.len()));
-        buf[..now.len()].copy_from_slice(now);
-        bytes = rest;
-    }
-}
-
-/// Copies the bytes of several buffers into one, at most so many.
-fn gather(bufs: &[IoSlice<'_>], most: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for buf in bufs.iter().take(IOV_MAX) {
-        let room = most - bytes.len();
-        bytes.extend_from_slice(&buf[..buf.len().min(room)]);
-    }
-    bytes
+    if buffers.len() < LONG { spend(hub) } else { yield_now() }
 }
 
 /// Counts a call; yields first if the task has made many without waiting.

@@ -969,3 +969,84 @@ fn a_writer_of_a_fifo_that_had_no_reader_is_killed_all_the_same() {
         reader.read_exact(&mut there).unwrap();
     });
 }
+
+#[test]
+fn a_seek_waits_for_a_long_read_and_others_run() {
+    passes("files::child_seeks_in_a_file_that_is_read");
+}
+
+/// The pool is busy, so the read waits for its turn there; once it has it, the kernel keeps the
+/// position from everybody else.
+#[test]
+#[ignore = "takes all threads of the pool"]
+fn child_seeks_in_a_file_that_is_read() {
+    let dir = dir();
+    run(|| {
+        let path = dir.path().join("a");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = File::open(&path).unwrap();
+        let (busy, free) = busy_pool();
+        let read = spawn({
+            let mut file = file.try_clone().unwrap();
+            move || file.read_to_end(&mut Vec::new()).unwrap()
+        });
+        yield_now();
+        let seek = spawn({
+            let mut file = file.try_clone().unwrap();
+            move || file.stream_position().unwrap()
+        });
+        let next = spawn(move || (&file).read(&mut [0]).unwrap());
+        (0..10).for_each(|_| yield_now());
+        assert!(!seek.is_finished() && !next.is_finished());
+        free();
+        assert_eq!(read.join().unwrap() + next.join().unwrap(), 10);
+        assert!(seek.join().unwrap() <= 10);
+        busy.into_iter().for_each(|task| task.join().unwrap());
+        let mut file = File::open(&path).unwrap();
+        assert_eq!(file.seek(SeekFrom::End(-1)).unwrap(), 9);
+    });
+}
+
+#[test]
+fn a_long_call_moves_a_part() {
+    const MOST: usize = 1 << 20;
+
+    let (dir, shm) = (dir(), dir_by_pool());
+    run(|| {
+        spawn(|| ()).join().unwrap();
+        let data: Vec<u8> = (0..3 * MOST).map(|n| (n / 251) as u8).collect();
+        for dir in [&dir, &shm] {
+            let path = dir.path().join("a");
+            let mut file = File::create(&path).unwrap();
+            assert!((1..=MOST).contains(&file.write(&data).unwrap()));
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.write_all(&data).unwrap();
+            let mut file = File::open(&path).unwrap();
+            let mut there = vec![0; data.len()];
+            let count = file.read(&mut there).unwrap();
+            assert!((1..=MOST).contains(&count), "{count}");
+            let (first, rest) = there[count..].split_at_mut(MOST / 2);
+            let bufs = &mut [first, &mut [], rest].map(io::IoSliceMut::new);
+            let more = file.read_vectored(bufs).unwrap();
+            assert!((1..=MOST).contains(&more), "{more}");
+            file.read_exact(&mut there[count + more..]).unwrap();
+            assert!(there == data);
+        }
+        let endless = File::open("/dev/zero").unwrap();
+        assert_eq!((&endless).read(&mut vec![1; 3 * MOST]).unwrap(), MOST);
+    });
+}
+
+#[test]
+fn nothing_is_read_of_a_directory_as_in_std() {
+    let read = || {
+        let kind = |result: io::Result<usize>| result.unwrap_err().kind();
+        let mut theirs = std::fs::File::open("/").unwrap();
+        let mut ours = File::open("/").unwrap();
+        for len in [0, 1] {
+            assert_eq!(kind(ours.read(&mut vec![0; len])), kind(theirs.read(&mut vec![0; len])));
+        }
+    };
+    std::thread::spawn(read).join().unwrap();
+    run(|| spawn(read).join().unwrap());
+}

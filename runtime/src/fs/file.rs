@@ -33,7 +33,8 @@ use crate::transfer::Transfer;
 ///
 /// - `Read`, `Write` and `Seek` are there for `File` and `&File`. Those of std for
 ///   `Arc<File>` only std can have: use `&*file`.
-/// - One call moves at most 1 MiB if it goes through the pool; std's go on to 2 GiB.
+/// - One call moves at most 1 MiB of a file on a disk or a device; std's go on to 2 GiB.
+/// - A path is looked up on a thread of the pool: below `/proc/thread-self` that thread is found.
 /// - Devices that cannot be opened twice and whose driver has no calls that return at once
 ///   are read by the pool when they are ready. If another process is faster, that read waits
 ///   for the next data, and nothing interrupts it. So do files such as `/proc/kmsg`, which
@@ -261,7 +262,9 @@ impl File {
     ///
     /// As fcntl(2) gives them, when no descriptor is left.
     pub fn try_clone(&self) -> io::Result<File> {
-        self.file.try_clone().map(File::from)
+        let mut file = File::from(self.file.try_clone()?);
+        file.transfer.position = self.transfer.position.clone();
+        Ok(file)
     }
 
     /// Sets who may do what with the file.
@@ -303,7 +306,7 @@ impl File {
         self.set_times(FileTimes::new().set_modified(time))
     }
 
-    fn on_pool<T: Send + 'static>(
+    pub(super) fn on_pool<T: Send + 'static>(
         &self,
         f: impl FnOnce(&std::fs::File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
@@ -314,7 +317,9 @@ impl File {
     /// Reads to the end in one job; std's way would be one for each part. It gives what was
     /// read before an error as well: nobody could read that again.
     pub(super) fn read_rest(&self) -> io::Result<(Vec<u8>, io::Result<usize>)> {
-        self.on_pool(|mut file| {
+        let used = self.transfer.position.used();
+        self.on_pool(move |mut file| {
+            let _used = used;
             let mut bytes = Vec::new();
             let result = file.read_to_end(&mut bytes);
             Ok((bytes, result))

@@ -100,9 +100,12 @@ impl Write for &File {
 
 /// # Suspends
 ///
-/// Never.
+/// Never, but while a thread of the pool reads or writes at the position: until it has done so.
 impl Seek for &File {
     fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
+        if self.transfer.position.is_in_use() {
+            return self.on_pool(move |mut file| file.seek(pos));
+        }
         (&*self.file).seek(pos)
     }
 }

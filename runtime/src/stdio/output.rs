@@ -49,6 +49,10 @@ enum Output {
 /// Every write does, until it has the lock and the other side has room. A coroutine that
 /// unwinds waits for the lock as well, but stops the thread until there is room.
 ///
+/// A thread that ends leaves its coroutines as they are, and one of them that has the lock, or
+/// waits in the middle of a write, keeps it for ever: then whoever prints waits for ever.
+/// [`run`](crate::run) ends them before.
+///
 /// # Cancellation
 ///
 /// A kill or a timeout comes after the part that was written. What is in the buffer then

@@ -85,6 +85,12 @@ pub(crate) fn is_terminal(fd: BorrowedFd<'_>) -> bool {
 
 /// Reads. It stops the thread if it has to.
 pub(crate) fn read(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], at: At) -> io::Result<usize> {
+    if let ([buf], At::Position) = (&mut *bufs, at) {
+        // Of a directory only this call refuses to read nothing.
+        let start = buf.as_mut_ptr().cast();
+        // SAFETY: `buf` is writable for its length.
+        return check_len(unsafe { libc::read(fd.as_raw_fd(), start, buf.len()) });
+    }
     read_with(fd, bufs, at, 0)
 }
 
