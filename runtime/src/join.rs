@@ -232,6 +232,15 @@ pub(crate) fn interrupted() -> ! {
     hub::current().expect("only a hub's tasks are interrupted").throw()
 }
 
+/// Takes back a deadlock of a root that got what it waited for after all. A kill or a timeout
+/// stays in force, and is thrown at the next wait.
+#[cold]
+pub(crate) fn got_it_after_all() {
+    if let Some(hub) = hub::current() {
+        hub.take_deadlock();
+    }
+}
+
 // No value of the type is in the handle.
 impl<T> Unpin for JoinHandle<T> {}
 

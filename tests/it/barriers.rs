@@ -1,11 +1,19 @@
 //! `sync::Barrier`: std's cases (library/std/tests/sync/barrier.rs), in every world.
 
 use std::fmt::Debug;
+use std::hint::spin_loop;
+use std::panic::AssertUnwindSafe;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread as os;
 use std::time::Duration;
+use std::time::Instant;
 
 use corovent::JoinHandle;
+use corovent::debug;
 use corovent::spawn;
 use corovent::sync::Arc;
 use corovent::sync::Barrier;
@@ -135,4 +143,41 @@ fn one_whose_thread_has_ended_counts_as_arrived() {
         assert!(barrier.wait().is_leader());
         assert!(!task.join().unwrap());
     });
+}
+
+/// The last one arrives from another thread while a deadlock is reported. Either that is
+/// thrown, and the root has not arrived; or it is no deadlock, and is not thrown later.
+#[test]
+fn an_arrival_takes_a_deadlock_back() {
+    for round in 0..20 {
+        let barrier = Arc::new(Barrier::new(2));
+        let is_waiting = AtomicBool::new(false);
+        os::scope(|scope| {
+            scope.spawn(|| {
+                while !is_waiting.load(Ordering::Relaxed) {
+                    spin_loop();
+                }
+                let waits = Instant::now();
+                while waits.elapsed() < Duration::from_micros(100) * round {}
+                barrier.wait();
+            });
+            scope.spawn(|| {
+                corovent::run(|| {
+                    // It takes a while to report these.
+                    (0..100).for_each(|_| drop(spawn(corovent::thread::park)));
+                    yield_now();
+                    debug::deadlock(debug::Scope::Hub);
+                    is_waiting.store(true, Ordering::Relaxed);
+                    let wait = || barrier.wait().is_leader();
+                    let met = catch_unwind(AssertUnwindSafe(wait));
+                    debug::deadlock(debug::Scope::Off);
+                    let stale = catch_unwind(yield_now);
+                    if met.is_err() {
+                        barrier.wait();
+                    }
+                    assert!(stale.is_ok(), "round {round}: {met:?}");
+                });
+            });
+        });
+    }
 }

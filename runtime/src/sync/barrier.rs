@@ -6,6 +6,7 @@ use std::panic::UnwindSafe;
 
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::join::got_it_after_all;
 use crate::join::interrupted;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
@@ -101,7 +102,8 @@ impl Barrier {
     fn leave(&self, own: Option<usize>) {
         let mut round = self.round.lock();
         if own != Some(round.state.number) {
-            return;
+            drop(round);
+            return got_it_after_all();
         }
         round.state.arrived -= 1;
         drop(round);

@@ -343,12 +343,3 @@ pub(super) fn spend() {
         interrupted();
     }
 }
-
-/// Takes back a deadlock of a root that got what it waited for after all. A kill or a timeout
-/// stays in force, and is thrown at the next wait.
-#[cold]
-pub(super) fn got_it_after_all() {
-    if let Some(hub) = hub::current() {
-        hub.take_deadlock();
-    }
-}
