@@ -24,7 +24,6 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("File::copy_to", "inside of `copy`, which waits for its reader and its writer"),
     ("splice", "inside of `copy`"),
     ("copy", "waits for its reader and its writer"),
-    ("splice", "inside of `copy`"),
     ("copy_bidirectional", "waits for its streams"),
     ("both", "inside of `copy_bidirectional`"),
     ("Stdin::*", "standard streams are the process's: stdio.rs of tests/it runs children"),

@@ -7,6 +7,7 @@
 
 // Some descriptors are closed behind a waiter's back, and some signals sent.
 #![allow(unsafe_code)]
+// A test that cannot go on says so by a panic; which row it is at goes to stderr.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 #[path = "../it/support.rs"]

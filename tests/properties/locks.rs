@@ -174,15 +174,15 @@ fn acts(focus: Focus) -> impl Strategy<Value = Act> + Clone {
     let n = 0..if focus == Focus::All { COUNT } else { 1 };
     let weight = |own| if focus == own { 12 } else { 1 };
     let held = (n.clone(), 0..4u8);
-    let all = prop::bool::weighted(0.2);
     prop_oneof![
         weight(Focus::Mutexes) => held.clone().prop_map(|(n, turns)| Act::Lock(n, turns)),
         1 => held.clone().prop_map(|(n, turns)| Act::TryLock(n, turns)),
         weight(Focus::RwLocks) => held.clone().prop_map(|(n, turns)| Act::Read(n, turns)),
         weight(Focus::RwLocks) => held.prop_map(|(n, turns)| Act::Write(n, turns)),
         weight(Focus::Permits) => n.clone().prop_map(Act::Take),
-        1 => (n.clone(), 0..200u64).prop_map(|(n, limit)| Act::TakeWithin(n, limit)),
-        weight(Focus::Permits) => (n, all).prop_map(|(n, all)| Act::Give(n, all)),
+        1 => (n.clone(), 0..200u64).prop_map(|(n, micros)| Act::TakeWithin(n, micros)),
+        weight(Focus::Permits) => (n, prop::bool::weighted(0.2))
+            .prop_map(|(n, all)| Act::Give(n, all)),
     ]
 }
 

@@ -184,9 +184,12 @@ fn condvar_wait_timeout_while() -> Case {
 fn barrier_wait() -> Case {
     let barrier = Arc::new(Barrier::new(2));
     let other = Arc::clone(&barrier);
-    Case::infallible(move || _ = barrier.wait()).released(move || {
+    let wait = move || {
+        barrier.wait();
+    };
+    Case::infallible(wait).released(move || {
         let other = Arc::clone(&other);
-        drop(std::thread::spawn(move || _ = other.wait()));
+        drop(std::thread::spawn(move || other.wait()));
     })
 }
 
