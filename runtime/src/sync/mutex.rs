@@ -30,6 +30,8 @@ use crate::sync::raw_lock::RawLock;
 /// first of them, and leaves the lock free; whoever runs may take it once more without a
 /// switch. But nobody overtakes one that was woken and came too late: it gets the lock next.
 /// When the thread of one that was woken ends before it runs, the lock goes to the others.
+/// A thread that the operating system stops, as in [`std::thread::JoinHandle::join`], with one
+/// that was woken on it, keeps those behind it waiting too.
 ///
 /// A coroutine that locks what it holds already waits for ever; when nothing else can
 /// happen, the [`Deadlock`](crate::Deadlock) report shows it waiting for a "lock".
