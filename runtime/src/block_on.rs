@@ -16,11 +16,9 @@ use std::task::Wake;
 use std::task::Waker;
 
 use crate::hub;
-use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::join::interrupted;
-use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::task::yield_now;
 use crate::wait_queue::WaitQueue;
@@ -74,8 +72,8 @@ use crate::wait_queue::WaitQueue;
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    if hub::current().map(Hub::spend) == Some(Outcome::Interrupted) {
-        interrupted();
+    if let Some(hub) = hub::current() {
+        hub.spend();
     }
     let alarm = Arc::new(Alarm::new());
     let waker = Waker::from(Arc::clone(&alarm));

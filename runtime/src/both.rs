@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::panic;
 
 use crate::error::Killed;
-use crate::hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::join::interrupted;
 use crate::scope::scope;
 use crate::sys::clock::Deadline;
 use crate::task::Builder;
@@ -53,7 +53,7 @@ pub fn both<A, B, E>(
                 first.kill();
                 second.kill();
             }
-            Err(_) => hub::current().expect("only a hub interrupts").throw(),
+            Err(_) => interrupted(),
         }
         // One that was killed for the other's sake has nothing to say.
         let (first, second) = (first.join(), second.join());

@@ -139,11 +139,7 @@ where
 pub(crate) fn begin() -> io::Result<()> {
     match hub::current() {
         Some(hub) if !hub.is_unwinding() && hub.is_interrupted(Mode::Io) => {
-            if hub::UNWINDS {
-                hub.throw()
-            } else {
-                Err(io::ErrorKind::TimedOut.into())
-            }
+            Err(hub.throw_or_error())
         }
         _ => Ok(()),
     }

@@ -30,7 +30,6 @@ use crate::fd::Source;
 use crate::fd::wait_foreign;
 use crate::hub;
 use crate::hub::Hub;
-use crate::scheduler::Outcome;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
@@ -185,7 +184,7 @@ impl Transfer {
     where
         D: AsFd + Clone + Send + 'static,
     {
-        spend(hub);
+        hub.spend();
         if let Some(result) = self.at_once(io.as_fd(), buffers, At::Position) {
             return result;
         }
@@ -396,12 +395,5 @@ fn take_turn(hub: &Hub, buffers: &Buffers<'_, '_>) {
     /// For what is shorter a turn would cost more than the call.
     const LONG: usize = 256 * 1024;
 
-    if buffers.len() < LONG { spend(hub) } else { yield_now() }
-}
-
-/// Counts a call; yields first if the task has made many without waiting.
-pub(crate) fn spend(hub: &Hub) {
-    if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
-        hub.throw();
-    }
+    if buffers.len() < LONG { hub.spend() } else { yield_now() }
 }

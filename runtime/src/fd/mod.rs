@@ -266,7 +266,7 @@ impl<T: AsFd> Source<T> {
         let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
         if let Some(hub) = hub::current() {
-            Owner::spend(hub);
+            hub.spend();
         }
         loop {
             let known = self.owner.known(fd, direction);

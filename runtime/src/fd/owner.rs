@@ -63,10 +63,7 @@ impl Stop {
         match self {
             Stop::Refused(error) | Stop::Failed(error) => error,
             Stop::Closed => io::Error::from_raw_os_error(libc::EBADF),
-            Stop::Interrupted if hub::UNWINDS => {
-                hub::current().expect("only a hub interrupts").throw()
-            }
-            Stop::Interrupted => io::ErrorKind::TimedOut.into(),
+            Stop::Interrupted => hub::current().expect("only a hub interrupts").throw_or_error(),
         }
     }
 }
@@ -86,19 +83,11 @@ impl Owner {
         Owner { hub: AtomicPtr::new(several()), ..Owner::new() }
     }
 
-    /// Counts a call; yields first if the task has made many without waiting.
-    #[inline]
-    pub(super) fn spend(hub: &Hub) {
-        if hub.spend() == Outcome::Interrupted && hub::UNWINDS {
-            hub.throw();
-        }
-    }
-
     /// Whether a call has a chance. It counts either way.
     #[inline]
     pub(super) fn is_worth_a_call(&self, fd: RawFd, direction: Direction) -> bool {
         let Some(hub) = hub::current() else { return true };
-        Owner::spend(hub);
+        hub.spend();
         !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
     }
 

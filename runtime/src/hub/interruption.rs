@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::io;
 use std::mem;
 use std::panic;
 use std::panic::AssertUnwindSafe;
@@ -40,6 +41,16 @@ impl Hub {
                 panic::resume_unwind(Box::new(Deadlock::new(report)))
             }
         }
+    }
+
+    /// Throws what interrupted a call that gives errors. Where nothing can unwind it was a
+    /// timeout, and this is its error.
+    #[cold]
+    pub(crate) fn throw_or_error(&self) -> io::Error {
+        if UNWINDS {
+            self.throw()
+        }
+        io::ErrorKind::TimedOut.into()
     }
 
     /// Calls a closure and catches what unwinds out of it. Afterwards the task unwinds if it

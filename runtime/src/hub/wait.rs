@@ -144,23 +144,22 @@ impl Hub {
     }
 
     /// Counts an operation that did not have to wait; lets the others run when the task
-    /// has done many in a row. `Interrupted`: a kill or a timeout wants the task.
+    /// has done many in a row, and throws if a kill or a timeout wants it then.
     #[inline]
-    pub(crate) fn spend(&self) -> Outcome {
+    pub(crate) fn spend(&self) {
         match self.allowance.get() {
             0 => self.spend_last(),
-            left => {
-                self.allowance.set(left - 1);
-                Outcome::Woken
-            }
+            left => self.allowance.set(left - 1),
         }
     }
 
     #[cold]
-    fn spend_last(&self) -> Outcome {
+    fn spend_last(&self) {
         self.allowance.set(ALLOWANCE);
         // A destructor in mid-unwinding is not made to wait.
-        if self.is_unwinding() { Outcome::Woken } else { self.yield_now(Mode::Plain) }
+        if !self.is_unwinding() && self.yield_now(Mode::Plain) == Outcome::Interrupted {
+            self.throw();
+        }
     }
 
     /// Ends the wait that a ticket of this hub names; a late one is a no-op.

@@ -11,9 +11,9 @@ use std::io::Read;
 use std::marker::PhantomData;
 use std::sync::MutexGuard;
 
-use crate::hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::join::interrupted;
 use crate::stdio::raw::Raw;
 use crate::stdio::standard_descriptor;
 use crate::stdio::take_turn;
@@ -109,7 +109,7 @@ impl Stdin {
         });
         match taken {
             Ok(input) => StdinLock { input: Some(input), _guard: PhantomData },
-            Err(_) => hub::current().expect("only a hub interrupts").throw(),
+            Err(_) => interrupted(),
         }
     }
 

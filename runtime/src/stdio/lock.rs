@@ -16,6 +16,7 @@ use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity;
 use crate::hub::reason::What;
+use crate::join::interrupted;
 use crate::stdio::take_turn;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
@@ -80,7 +81,7 @@ impl<T> Reentrant<T> {
             take(state, |held| held == who, who)
         });
         if taken.is_err() {
-            hub::current().expect("only a hub interrupts").throw();
+            interrupted();
         }
         Guard { lock: self, _thread: PhantomData }
     }

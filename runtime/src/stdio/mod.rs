@@ -16,7 +16,6 @@ use std::os::fd::AsFd;
 use crate::hub;
 use crate::sys::file;
 use crate::task::yield_now;
-use crate::transfer::spend;
 
 pub use crate::stdio::input::Stdin;
 pub use crate::stdio::input::StdinLock;
@@ -54,7 +53,7 @@ impl<T: AsFd> IsTerminal for T {
 fn take_turn(is_passed_on: bool) {
     match hub::current() {
         _ if is_passed_on => yield_now(),
-        Some(hub) => spend(hub),
+        Some(hub) => hub.spend(),
         None => {}
     }
 }

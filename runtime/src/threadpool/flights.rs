@@ -128,8 +128,7 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
                 match answer {
                     // What came together with the kill is given; the kill comes at the next wait.
                     Some(answer) => answer,
-                    None if hub::UNWINDS => hub.throw(),
-                    None => return Err(io::ErrorKind::TimedOut.into()),
+                    None => return Err(hub.throw_or_error()),
                 }
             }
         };

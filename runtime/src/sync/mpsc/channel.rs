@@ -29,8 +29,6 @@ use crate::hub;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::hub::wake::WakeRef;
-use crate::join::interrupted;
-use crate::scheduler::Outcome;
 use crate::sync::mpsc::blocks::Block;
 use crate::sync::mpsc::blocks::Blocks;
 use crate::sync::mpsc::blocks::Cursor;
@@ -337,9 +335,7 @@ impl<T> Channel<T> {
 /// something wants the coroutine, it is thrown before anything has moved.
 #[inline]
 pub(super) fn spend() {
-    if let Some(hub) = hub::current()
-        && hub.spend() == Outcome::Interrupted
-    {
-        interrupted();
+    if let Some(hub) = hub::current() {
+        hub.spend();
     }
 }
