@@ -13,7 +13,6 @@
 use std::io;
 use std::io::IoSlice;
 use std::io::IoSliceMut;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -33,6 +32,7 @@ use crate::sys::pipe as sys;
 use crate::task::shield;
 use crate::threadpool;
 use crate::transfer;
+use crate::transfer::uninterrupted;
 
 /// What a pipe holds: there is seldom more to have, or room for more.
 const HELD: usize = 64 * 1024;
@@ -189,7 +189,7 @@ pub(crate) fn read_once(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::
 fn write_once(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     match sys::write_now(fd, bufs) {
         Err(error) if sys::is_unsupported(&error) => match opened_again(fd) {
-            Some(own) => sys::write(own.as_fd(), &gather(bufs, HELD)),
+            Some(own) => sys::write(own.as_fd(), &transfer::gather(bufs, HELD)),
             None => after_look(fd, epoll::OUT, || write_elsewhere(fd, bufs)),
         },
         result => result,
@@ -227,27 +227,22 @@ fn read_elsewhere(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result
     let fd = fd.try_clone_to_owned()?;
     let bytes = by_pool(move || {
         let mut bytes = vec![0; room.min(HELD)];
-        let count =
-            retry(|| file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position))?;
+        let count = uninterrupted(|| {
+            file::read(fd.as_fd(), &mut [IoSliceMut::new(&mut bytes)], At::Position)
+        })?;
         bytes.truncate(count);
         Ok(bytes)
     })?;
-    let mut rest = &bytes[..];
-    for buf in bufs {
-        let count = rest.read(buf)?;
-        if count < buf.len() {
-            break;
-        }
-    }
+    transfer::scatter(&bytes, bufs);
     Ok(bytes.len())
 }
 
 /// Writes on a thread of the pool, so much as has room if there was any.
 #[cold]
 fn write_elsewhere(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    let bytes = gather(bufs, sys::PIPE_BUF);
+    let bytes = transfer::gather(bufs, sys::PIPE_BUF);
     let fd = fd.try_clone_to_owned()?;
-    by_pool(move || retry(|| sys::write(fd.as_fd(), &bytes)))
+    by_pool(move || uninterrupted(|| sys::write(fd.as_fd(), &bytes)))
 }
 
 /// Makes a call on a thread of the pool. What it has moved must not be lost, so kills and
@@ -260,11 +255,6 @@ where
     let given = shield(|| threadpool::call(move || Ok(call())));
     // That there is no thread is EAGAIN as well, and not to be taken for an empty pipe.
     given.map_err(io::Error::other)?
-}
-
-/// Copies what several buffers begin with.
-fn gather(bufs: &[IoSlice<'_>], max: usize) -> Vec<u8> {
-    bufs.iter().flat_map(|buf| buf.iter()).copied().take(max).collect()
 }
 
 /// Moves all from one pipe to another without copying it. `None`: that cannot be done, since one
@@ -328,15 +318,6 @@ fn is_eagain(error: &io::Error) -> bool {
 
 fn is_ready(fd: BorrowedFd<'_>, bits: u32) -> io::Result<bool> {
     epoll::poll_one(fd.as_raw_fd(), bits, Some(Duration::ZERO))
-}
-
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 /// Implements reading for a type with a `source`.

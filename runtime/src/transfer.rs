@@ -46,6 +46,9 @@ use crate::transfer::buffers::Job;
 use crate::transfer::buffers::Share;
 use crate::transfer::buffers::share;
 
+pub(crate) use crate::transfer::buffers::gather;
+pub(crate) use crate::transfer::buffers::scatter;
+
 /// How a descriptor is read and written.
 #[derive(Debug)]
 pub(crate) struct Transfer {
@@ -263,11 +266,8 @@ impl Transfer {
         buffers: &mut Buffers<'_, '_>,
         at: At,
     ) -> Option<io::Result<usize>> {
-        let known = match buffers.direction() {
-            Direction::Read => &self.reads_at_once,
-            Direction::Write => &self.writes_at_once,
-        };
-        if !known.load(Ordering::Relaxed) {
+        let direction = buffers.direction();
+        if !self.has_calls_at_once(direction) {
             return None;
         }
         loop {
@@ -294,7 +294,7 @@ impl Transfer {
                 Some(libc::EINTR) => {}
                 Some(libc::EAGAIN) => return None,
                 Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
-                    known.store(false, Ordering::Relaxed);
+                    self.calls_at_once(direction).store(false, Ordering::Relaxed);
                     return None;
                 }
                 _ => return Some(result),
@@ -303,9 +303,13 @@ impl Transfer {
     }
 
     fn has_calls_at_once(&self, direction: Direction) -> bool {
+        self.calls_at_once(direction).load(Ordering::Relaxed)
+    }
+
+    fn calls_at_once(&self, direction: Direction) -> &AtomicBool {
         match direction {
-            Direction::Read => self.reads_at_once.load(Ordering::Relaxed),
-            Direction::Write => self.writes_at_once.load(Ordering::Relaxed),
+            Direction::Read => &self.reads_at_once,
+            Direction::Write => &self.writes_at_once,
         }
     }
 
@@ -320,6 +324,16 @@ impl Transfer {
 
     fn open_own(&self, fd: BorrowedFd<'_>) -> Option<Source<OwnedFd>> {
         open_unblocking(fd, self.identity?).map(Source::new)
+    }
+}
+
+/// Makes a call again as long as a signal interrupts it.
+pub(crate) fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::sys::file::At;
 use crate::sys::pipe;
 use crate::transfer::Transfer;
 use crate::transfer::Wish;
+use crate::transfer::uninterrupted;
 
 /// The process is exiting: nothing may wait for other coroutines any more.
 pub(super) static EXITING: AtomicBool = AtomicBool::new(false);
@@ -50,7 +51,7 @@ impl Raw {
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let bufs = &mut [IoSliceMut::new(buf)];
         let read = match hub::current() {
-            None => again(|| file::read(self.number.as_fd(), bufs, At::Position)),
+            None => uninterrupted(|| file::read(self.number.as_fd(), bufs, At::Position)),
             Some(_) => self
                 .now()
                 .and_then(|(number, there)| there.read(number, bufs, At::Position, Wish::Ignored)),
@@ -76,8 +77,8 @@ impl Write for Raw {
         let hub = hub::current().filter(|_| !exits);
         let fd = self.number.as_fd();
         let written = match hub.map(Hub::is_unwinding) {
-            None => again(|| pipe::write_vectored(fd, bufs)),
-            Some(true) => again(|| match pipe::write_vectored(fd, bufs) {
+            None => uninterrupted(|| pipe::write_vectored(fd, bufs)),
+            Some(true) => uninterrupted(|| match pipe::write_vectored(fd, bufs) {
                 // Somebody has made the open file non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     epoll::poll_one(fd.as_raw_fd(), epoll::OUT, None)?;
@@ -94,16 +95,6 @@ impl Write for Raw {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Makes a call until no signal is in its way.
-fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
 
 use crate::sys::check;
+use crate::sys::check_len;
 
 /// More buffers than this make the vectored calls fail, so the rest is left for the next.
 pub(crate) const IOV_MAX: usize = 1024;
@@ -61,20 +62,22 @@ pub(crate) fn identity(fd: BorrowedFd<'_>) -> io::Result<Identity> {
 
 /// Whether the open file has O_NONBLOCK.
 pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    // SAFETY: F_GETFL takes no argument.
-    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
-    Ok(flags & libc::O_NONBLOCK != 0)
+    Ok(status_flags(fd)? & libc::O_NONBLOCK != 0)
 }
 
 /// Whether the file was opened to be read, to be written, or both.
 pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    // SAFETY: F_GETFL takes no argument.
-    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let flags = status_flags(fd)?;
     // A mere name of a file can be neither.
     if flags & libc::O_PATH != 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     Ok(flags & libc::O_ACCMODE)
+}
+
+fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    // SAFETY: F_GETFL takes no argument.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })
 }
 
 /// Whether the descriptor is a terminal.
@@ -128,7 +131,8 @@ pub(crate) fn write_now(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], at: At) -> io:
     write_with(fd, bufs, at, libc::RWF_NOWAIT)
 }
 
-fn write_with(
+/// Writes in the way that RWF_ flags say.
+pub(super) fn write_with(
     fd: BorrowedFd<'_>,
     bufs: &[IoSlice<'_>],
     at: At,
@@ -153,8 +157,4 @@ fn offset_of(at: At) -> io::Result<libc::off_t> {
             libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
         }
     }
-}
-
-fn check_len(result: libc::ssize_t) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

@@ -19,15 +19,13 @@ use std::ptr;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::check;
+use crate::sys::check_len;
 use crate::sys::file;
 use crate::sys::file::At;
-use crate::sys::file::IOV_MAX;
 
 /// A write of so many bytes does not block on a pipe that poll(2) calls writable.
 pub(crate) const PIPE_BUF: usize = libc::PIPE_BUF;
 
-/// Do not block (Linux 4.14).
-const RWF_NOWAIT: libc::c_int = 0x08;
 /// Raise no SIGPIPE (Linux 6.18).
 const RWF_NOSIGNAL: libc::c_int = 0x100;
 
@@ -37,38 +35,18 @@ static SIGNALS: AtomicBool = AtomicBool::new(false);
 /// Writes what there is room for, of at most 1024 buffers.
 pub(crate) fn write_now(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     if !SIGNALS.load(Ordering::Relaxed) {
-        match write_with(fd, bufs, RWF_NOWAIT | RWF_NOSIGNAL) {
+        match file::write_with(fd, bufs, At::Position, libc::RWF_NOWAIT | RWF_NOSIGNAL) {
             Err(error) if is_unsupported(&error) => {}
             result => return result,
         }
     }
-    let result = without_sigpipe(|| write_with(fd, bufs, RWF_NOWAIT));
+    let result = without_sigpipe(|| file::write_with(fd, bufs, At::Position, libc::RWF_NOWAIT));
     if !result.as_ref().is_err_and(is_unsupported) {
         // Of the two flags it was the other that made the first call fail.
         SIGNALS.store(true, Ordering::Relaxed);
     }
     result
 }
-
-fn write_with(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], flags: libc::c_int) -> io::Result<usize> {
-    let count = bufs.len().min(IOV_MAX);
-    // SAFETY: IoSlice has the layout of iovec, by its documentation, and the buffers are only
-    // read; offset -1 stands for the descriptor's own position.
-    count_of(unsafe {
-        libc::syscall(
-            libc::SYS_pwritev2,
-            libc::c_long::from(fd.as_raw_fd()),
-            bufs.as_ptr(),
-            count,
-            OWN_POSITION,
-            OWN_POSITION,
-            flags,
-        )
-    })
-}
-
-/// The two halves of the offset -1.
-const OWN_POSITION: libc::c_long = -1;
 
 /// Whether a call was refused because of its flags: by the kernel, which may be older than
 /// they are, by a filter of system calls, or for this kind of file.
@@ -81,14 +59,14 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     // SAFETY: `buf` is readable for its length.
     let write = || unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len()) };
-    without_sigpipe(|| count_of(write() as _))
+    without_sigpipe(|| check_len(write()))
 }
 
 /// Writes at most 1024 buffers, to a file of any kind; the thread is stopped if there is no
 /// room and the open file blocks.
 pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     if !SIGNALS.load(Ordering::Relaxed) {
-        match write_with(fd, bufs, RWF_NOSIGNAL) {
+        match file::write_with(fd, bufs, At::Position, RWF_NOSIGNAL) {
             Err(error) if is_unsupported(&error) => {}
             result => return result,
         }
@@ -104,7 +82,7 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> i
     let (none, none_either) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: splice(2) takes numbers, and pipes have no offsets.
     let splice = || unsafe { libc::splice(from, none, to, none_either, most, flags) };
-    without_sigpipe(|| count_of(splice() as _))
+    without_sigpipe(|| check_len(splice()))
 }
 
 /// Makes a call that may raise SIGPIPE, for which it blocks that signal and takes it back.
@@ -145,8 +123,4 @@ fn only_sigpipe() -> libc::sigset_t {
     // SAFETY: the set is valid.
     unsafe { libc::sigaddset(&raw mut set, libc::SIGPIPE) };
     set
-}
-
-fn count_of(result: libc::c_long) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

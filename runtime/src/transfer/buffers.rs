@@ -17,6 +17,7 @@ use crate::sys::file::IOV_MAX;
 use crate::sys::pipe;
 use crate::threadpool;
 use crate::transfer::Used;
+use crate::transfer::uninterrupted;
 
 /// Most that one call moves, so that others need not wait for long, and by the pool, which needs
 /// a buffer of that size: std would go on to 2 GiB.
@@ -60,19 +61,13 @@ impl Buffers<'_, '_> {
         at: At,
         on_disk: bool,
     ) -> io::Result<usize> {
-        loop {
-            let result = match self {
-                Buffers::Read(bufs) => file::read(fd, bufs, at),
-                Buffers::Write(bufs) if at == At::Position && !on_disk => {
-                    pipe::write_vectored(fd, bufs)
-                }
-                Buffers::Write(bufs) => file::write(fd, bufs, at),
-            };
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
+        uninterrupted(|| match self {
+            Buffers::Read(bufs) => file::read(fd, bufs, at),
+            Buffers::Write(bufs) if at == At::Position && !on_disk => {
+                pipe::write_vectored(fd, bufs)
             }
-        }
+            Buffers::Write(bufs) => file::write(fd, bufs, at),
+        })
     }
 
     /// Moves bytes on a thread of the pool, with a buffer that goes there.
@@ -129,7 +124,7 @@ pub(super) fn share<T: Deref<Target = [u8]>>(bufs: &[T]) -> Share {
 }
 
 /// Copies bytes into several buffers.
-fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
+pub(crate) fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
     for buf in bufs {
         let (now, rest) = bytes.split_at(bytes.len().min(buf.len()));
         buf[..now.len()].copy_from_slice(now);
@@ -138,7 +133,7 @@ fn scatter(mut bytes: &[u8], bufs: &mut [IoSliceMut<'_>]) {
 }
 
 /// Copies the bytes of several buffers into one, at most so many.
-fn gather(bufs: &[IoSlice<'_>], most: usize) -> Vec<u8> {
+pub(crate) fn gather(bufs: &[IoSlice<'_>], most: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for buf in bufs.iter().take(IOV_MAX) {
         let room = most - bytes.len();
