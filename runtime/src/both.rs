@@ -55,14 +55,18 @@ pub fn both<A, B, E>(
             }
             Err(_) => interrupted(),
         }
-        // One that was killed for the other's sake has nothing to say.
-        let (first, second) = (first.join(), second.join());
-        let panicked = |payload: Box<_>| if is_killed(&payload) { None } else { Some(payload) };
-        match (first, second) {
+        match (first.join(), second.join()) {
             (Ok(Some(first)), Ok(Some(second))) => Ok((first, second)),
-            (Err(payload), other) => failed(panicked(payload).or(other.err()), error.take()),
-            (_, Err(payload)) => failed(panicked(payload), error.take()),
-            _ => failed(None, error.take()),
+            (first, second) => {
+                // One that was killed for the other's sake has nothing to say.
+                let mut payloads = [first.err(), second.err()].into_iter().flatten();
+                let panic = payloads.find(|payload| !payload.is::<Killed>());
+                match (panic, error.take()) {
+                    (Some(payload), _) => panic::resume_unwind(payload),
+                    (None, Some(error)) => Err(error),
+                    (None, None) => panic!("one of the two was killed by somebody else"),
+                }
+            }
         }
     })
 }
@@ -105,18 +109,5 @@ impl Drop for Tells<'_> {
         inner.state.failed |= self.failed;
         drop(inner);
         self.progress.wake_one();
-    }
-}
-
-fn is_killed(payload: &Box<dyn std::any::Any + Send>) -> bool {
-    payload.is::<Killed>()
-}
-
-/// Passes a panic on, or gives the error.
-fn failed<T, E>(panicked: Option<Box<dyn std::any::Any + Send>>, error: Option<E>) -> Result<T, E> {
-    match (panicked.filter(|payload| !is_killed(payload)), error) {
-        (Some(payload), _) => panic::resume_unwind(payload),
-        (None, Some(error)) => Err(error),
-        (None, None) => panic!("one of the two was killed by somebody else"),
     }
 }

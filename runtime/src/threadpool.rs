@@ -22,6 +22,7 @@ use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::hub::shared::SharedRecord;
 use crate::hub::turn::change_idle_helpers;
+use crate::packet::drop_quietly;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
 
@@ -242,14 +243,6 @@ fn finish<T>(progress: &WaitQueue<Progress<T>>, given: io::Result<thread::Result
     drop(inner);
     progress.wake_one();
     drop_quietly(unwanted);
-}
-
-/// Drops a value of the user's, whatever its destructor does.
-fn drop_quietly<T>(value: T) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // Its destructor may panic as well: there is no end to that.
-        mem::forget(payload);
-    }
 }
 
 impl<T> Progress<T> {

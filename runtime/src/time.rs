@@ -119,3 +119,48 @@ pub fn timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapse
         Err(payload) => hub.rethrow(payload),
     }
 }
+
+/// The pauses between attempts where no event tells when one has a chance: each is twice as
+/// long as the one before, up to a limit. Whoever waits for long is late by that at most.
+#[derive(Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// What is about to be given back at all is so within this time.
+    const FIRST: Duration = Duration::from_millis(1);
+    /// Twenty attempts a second cost next to nothing.
+    const LONGEST: Duration = Duration::from_millis(50);
+
+    /// Makes pauses of at most 50 ms.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "nobody asks for a default")]
+    pub fn new() -> Pauses {
+        Pauses::up_to(Pauses::LONGEST)
+    }
+
+    /// Makes pauses up to a limit.
+    pub(crate) fn up_to(longest: Duration) -> Pauses {
+        Pauses { next: Pauses::FIRST, longest }
+    }
+
+    /// Gives the length of the next pause.
+    pub fn take(&mut self) -> Duration {
+        let longer = (2 * self.next).min(self.longest);
+        std::mem::replace(&mut self.next, longer)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let mut pauses = Pauses::new();
+        let ms: Vec<_> = (0..8).map(|_| pauses.take().as_millis()).collect();
+        assert_eq!(ms, [1, 2, 4, 8, 16, 32, 50, 50]);
+    }
+}

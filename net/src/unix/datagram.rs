@@ -20,6 +20,7 @@ use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::Limit;
 use corovent_runtime::fd::Source;
 use corovent_runtime::time::Deadline;
+use corovent_runtime::time::Pauses;
 use socket2::SockAddr;
 
 use crate::socket::Socket;
@@ -27,7 +28,6 @@ use crate::socket::convert_socket;
 use crate::socket::socket_options;
 use crate::sys;
 use crate::sys::message;
-use crate::unix::Pauses;
 use crate::unix::ancillary::SocketAncillary;
 
 /// A socket for datagrams between processes of one machine: the mirror of
@@ -424,7 +424,7 @@ impl UnixDatagram {
                 Some(deadline) => deadline,
                 None => *deadline.insert(self.socket.limit(Direction::Write).deadline()?),
             };
-            self.wait_for_room(addr, deadline, pauses.next())?;
+            self.wait_for_room(addr, deadline, pauses.take())?;
         }
     }
 

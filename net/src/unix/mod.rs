@@ -10,7 +10,6 @@ mod listener;
 mod stream;
 
 use std::io;
-use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -77,39 +76,5 @@ impl UnixSocketExt for UnixStream {
 
     fn set_passcred(&self, passcred: bool) -> io::Result<()> {
         SockRef::from(self).set_passcred(passcred)
-    }
-}
-
-/// The pauses between attempts where no event tells when one has a chance: each is twice as
-/// long as the one before, up to a limit. Whoever waits for long is late by that at most.
-struct Pauses {
-    next: Duration,
-}
-
-impl Pauses {
-    /// A queue that is drained at all gives way within this time.
-    const FIRST: Duration = Duration::from_millis(1);
-    /// Twenty attempts a second cost next to nothing.
-    const LONGEST: Duration = Duration::from_millis(50);
-
-    fn new() -> Pauses {
-        Pauses { next: Pauses::FIRST }
-    }
-
-    fn next(&mut self) -> Duration {
-        let longer = (2 * self.next).min(Pauses::LONGEST);
-        std::mem::replace(&mut self.next, longer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_a_limit() {
-        let mut pauses = Pauses::new();
-        let ms: Vec<_> = (0..8).map(|_| pauses.next().as_millis()).collect();
-        assert_eq!(ms, [1, 2, 4, 8, 16, 32, 50, 50]);
     }
 }

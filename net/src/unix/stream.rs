@@ -12,6 +12,7 @@ use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
 use corovent_runtime::fd::Direction;
+use corovent_runtime::time::Pauses;
 
 use crate::socket::Socket;
 use crate::socket::convert_socket;
@@ -19,7 +20,6 @@ use crate::socket::socket_options;
 use crate::socket::stream_traits;
 use crate::sys;
 use crate::sys::message;
-use crate::unix::Pauses;
 use crate::unix::ancillary::SocketAncillary;
 
 /// A connection between processes of one machine: the mirror of
@@ -103,7 +103,7 @@ impl UnixStream {
         let stream = UnixStream::made_here(sys::unix::stream()?);
         let mut pauses = Pauses::new();
         while stream.socket.attempt(|fd| sys::unix::connect(fd, &addr))?.is_none() {
-            stream.socket.pause(pauses.next())?;
+            stream.socket.pause(pauses.take())?;
         }
         stream.socket.io().set_nonblocking(false)?;
         Ok(stream)

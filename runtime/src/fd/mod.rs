@@ -312,19 +312,7 @@ impl<T: AsFd> Source<T> {
     ///
     /// A kill or a timeout ends it.
     pub fn pause(&self, direction: Direction, duration: Duration) -> io::Result<()> {
-        let Ok(hub) = hub::get() else {
-            thread::sleep(duration);
-            return Ok(());
-        };
-        let deadline = Deadline::after(duration);
-        loop {
-            match hub.block(deadline, reason_of(self.fd, direction), Mode::Io) {
-                Outcome::Woken => {}
-                Outcome::TimedOut => return Ok(()),
-                Outcome::Interrupted if hub.is_unwinding() => return Err(error::unwinding()),
-                Outcome::Interrupted => return Err(Stop::Interrupted.into_error()),
-            }
-        }
+        pause(reason_of(self.fd, direction), duration, Mode::Io)
     }
 
     /// Waits until one of several descriptors may have something to read, of which calls have
@@ -406,6 +394,23 @@ impl<T: AsFd> AsFd for Source<T> {
 impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.fmt(f)
+    }
+}
+
+/// Waits for a time, for a call of which nothing tells when it has a chance.
+pub(crate) fn pause(reason: Reason, duration: Duration, mode: Mode) -> io::Result<()> {
+    let Ok(hub) = hub::get() else {
+        thread::sleep(duration);
+        return Ok(());
+    };
+    let deadline = Deadline::after(duration);
+    loop {
+        match hub.block(deadline, reason, mode) {
+            Outcome::Woken => {}
+            Outcome::TimedOut => return Ok(()),
+            Outcome::Interrupted if hub.is_unwinding() => return Err(error::unwinding()),
+            Outcome::Interrupted => return Err(hub.throw_or_error()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+
 use std::time::SystemTime;
 
 use crate::error;
@@ -17,6 +17,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::threadpool;
 use crate::time;
+use crate::time::Pauses;
 use crate::transfer::Transfer;
 
 /// An open file: the mirror of [`std::fs::File`].
@@ -337,18 +338,13 @@ fn wait_for_lock(
     hub: &Hub,
     mut try_lock: impl FnMut() -> Result<(), TryLockError>,
 ) -> io::Result<()> {
-    let mut pause = LOCK_PAUSE_MIN;
+    let mut pauses = Pauses::new();
     loop {
         match try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if hub.is_unwinding() => return Err(error::unwinding()),
-            Err(TryLockError::WouldBlock) => time::sleep(pause),
+            Err(TryLockError::WouldBlock) => time::sleep(pauses.take()),
         }
-        pause = (pause * 2).min(LOCK_PAUSE_MAX);
     }
 }
-
-const LOCK_PAUSE_MIN: Duration = Duration::from_millis(1);
-/// What a lock is late at most; twenty looks a second cost nothing to speak of.
-const LOCK_PAUSE_MAX: Duration = Duration::from_millis(50);

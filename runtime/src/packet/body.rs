@@ -106,7 +106,12 @@ fn drop_unwanted<T>(result: thread::Result<T>, observer: Option<NonNull<dyn Obse
     if let Err(payload) = &result {
         note_unseen(&**payload, observer);
     }
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(result))) {
+    drop_quietly(result);
+}
+
+/// Drops a value of the user's, whatever its destructor does.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
         // Its destructor may panic as well: there is no end to that.
         mem::forget(payload);
     }

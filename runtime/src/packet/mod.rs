@@ -44,6 +44,8 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::wait_queue::WaitQueue;
 
+pub(crate) use crate::packet::body::drop_quietly;
+
 /// The handle's side of a packet.
 pub(crate) struct HandleSide<T> {
     packet: NonNull<Packet<T>>,

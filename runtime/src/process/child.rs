@@ -7,21 +7,19 @@ use std::process::ExitStatus;
 use std::process::Output;
 use std::time::Duration;
 
-use crate::error;
 use crate::fd::Direction;
 use crate::fd::Done;
 use crate::fd::Limit;
 use crate::fd::Source;
-use crate::hub;
+use crate::fd::pause;
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::process::output;
 use crate::process::stdio::ChildStderr;
 use crate::process::stdio::ChildStdin;
 use crate::process::stdio::ChildStdout;
-use crate::scheduler::Outcome;
-use crate::sys::clock::Deadline;
 use crate::sys::pidfd;
+use crate::time::Pauses;
 
 /// A child process: the mirror of [`std::process::Child`].
 ///
@@ -204,26 +202,12 @@ impl Child {
         /// As long as somebody waits at most after the child has ended.
         const PAUSE_MAX: Duration = Duration::from_millis(20);
 
-        let mut pause = Duration::from_millis(1);
+        let mut pauses = Pauses::up_to(PAUSE_MAX);
         loop {
             if let Some(status) = self.io.try_wait()? {
                 return Ok(status);
             }
-            self.pause(pause, mode)?;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
-
-    fn pause(&self, pause: Duration, mode: Mode) -> io::Result<()> {
-        let Ok(hub) = hub::get() else {
-            std::thread::sleep(pause);
-            return Ok(());
-        };
-        match hub.block(Deadline::after(pause), Reason::Process(self.id()), mode) {
-            Outcome::Interrupted if hub.is_unwinding() => Err(error::unwinding()),
-            Outcome::Interrupted if hub::UNWINDS => hub.throw(),
-            Outcome::Interrupted => Err(io::ErrorKind::TimedOut.into()),
-            Outcome::TimedOut | Outcome::Woken => Ok(()),
+            pause(Reason::Process(self.id()), pauses.take(), mode)?;
         }
     }
 }

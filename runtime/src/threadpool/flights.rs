@@ -21,12 +21,12 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::packet::drop_quietly;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
 use crate::threadpool::Holder;
 use crate::threadpool::LOOKUPS;
 use crate::threadpool::Lane;
-use crate::threadpool::drop_quietly;
 use crate::threadpool::run_job;
 use crate::wait_queue::WaitQueue;
 

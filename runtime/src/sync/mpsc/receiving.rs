@@ -8,8 +8,6 @@
 
 use std::cell::Cell;
 use std::mem;
-use std::panic;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,6 +18,7 @@ use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::join::got_it_after_all;
 use crate::join::interrupted;
+use crate::packet::drop_quietly;
 use crate::scheduler::Outcome;
 use crate::sync::mpsc::blocks::Cursor;
 use crate::sync::mpsc::channel::Buffer;
@@ -214,10 +213,7 @@ impl<T> Drop for Rest<'_, T> {
         // If there are any, a destructor has panicked. One more that does would abort the
         // process, as it would not in std, where what is left then is leaked.
         while let Some(value) = self.0.take() {
-            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-                // Its destructor may panic as well: there is no end to that.
-                mem::forget(payload);
-            }
+            drop_quietly(value);
         }
         if let Buffer::Unbounded(blocks) = &self.0.channel.buffer {
             let mut cursor = self.0.cursor.get();
