@@ -53,15 +53,50 @@ pub use corovent_runtime::yield_now;
 
 /// The written documentation: the pages of `docs/`, whose examples are compiled and run.
 pub mod _documentation {
+    /// What must not be held across a wait.
+    #[doc = include_str!("../docs/across_a_wait.md")]
+    pub mod across_a_wait {}
+    /// Files, processes, threads and the code of others.
+    #[doc = include_str!("../docs/blocking_work.md")]
+    pub mod blocking_work {}
+    /// How coroutines are ended before their time.
+    #[doc = include_str!("../docs/cancellation.md")]
+    pub mod cancellation {}
     /// The changelog.
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}
     /// The table of names for those who know gevent.
     #[doc = include_str!("../docs/coming_from_gevent.md")]
     pub mod coming_from_gevent {}
+    /// What is different for those who know threads.
+    #[doc = include_str!("../docs/coming_from_threads.md")]
+    pub mod coming_from_threads {}
+    /// The table of names for those who know tokio.
+    #[doc = include_str!("../docs/coming_from_tokio.md")]
+    pub mod coming_from_tokio {}
+    /// When it hangs, and tests.
+    #[doc = include_str!("../docs/finding_faults.md")]
+    pub mod finding_faults {}
+    /// The first steps.
+    #[doc = include_str!("../docs/first_steps.md")]
+    pub mod first_steps {}
     /// The user's guide.
+    ///
+    /// [first_steps]: crate::_documentation::first_steps
+    /// [threads]: crate::_documentation::coming_from_threads
+    /// [tokio]: crate::_documentation::coming_from_tokio
+    /// [cancellation]: crate::_documentation::cancellation
+    /// [across_a_wait]: crate::_documentation::across_a_wait
+    /// [blocking_work]: crate::_documentation::blocking_work
+    /// [finding_faults]: crate::_documentation::finding_faults
+    /// [limits]: crate::_documentation::limits
+    /// [gevent]: crate::_documentation::coming_from_gevent
+    /// [semantics]: crate::_documentation::semantics
     #[doc = include_str!("../docs/guide.md")]
     pub mod guide {}
+    /// How far it goes.
+    #[doc = include_str!("../docs/limits.md")]
+    pub mod limits {}
     /// How fast it is, and how to measure that.
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
