@@ -4,6 +4,7 @@ pub use corovent_runtime::sync::Arc;
 pub use corovent_runtime::sync::Barrier;
 pub use corovent_runtime::sync::BarrierWaitResult;
 pub use corovent_runtime::sync::Condvar;
+pub use corovent_runtime::sync::Event;
 pub use corovent_runtime::sync::LazyLock;
 pub use corovent_runtime::sync::LockResult;
 pub use corovent_runtime::sync::Mutex;

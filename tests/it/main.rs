@@ -16,6 +16,7 @@ mod copying;
 mod deadlocks;
 mod descriptors;
 mod endings;
+mod events;
 mod fairness;
 mod fd_passing;
 mod files;

@@ -39,6 +39,8 @@ pub(crate) enum What {
     Blocking,
     /// A notification.
     Condvar,
+    /// A flag to be set.
+    Event,
     /// A call on a file.
     File,
     /// A future to be polled again.
@@ -92,6 +94,7 @@ impl Reason {
             Reason::Queue(What::Barrier, _) => "barrier",
             Reason::Queue(What::Blocking, _) => "blocking job",
             Reason::Queue(What::Condvar, _) => "notification",
+            Reason::Queue(What::Event, _) => "event",
             Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Future, _) => "future",
             Reason::Queue(What::Kill, _) => "end of the killed",

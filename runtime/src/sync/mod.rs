@@ -7,6 +7,7 @@
 
 mod barrier;
 mod condvar;
+mod event;
 mod lazy_lock;
 mod line;
 pub mod mpsc;
@@ -29,6 +30,7 @@ pub use crate::sync::barrier::Barrier;
 pub use crate::sync::barrier::BarrierWaitResult;
 pub use crate::sync::condvar::Condvar;
 pub use crate::sync::condvar::WaitTimeoutResult;
+pub use crate::sync::event::Event;
 pub use crate::sync::lazy_lock::LazyLock;
 pub use crate::sync::mutex::Mutex;
 pub use crate::sync::mutex::MutexGuard;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use corovent::sync::Barrier;
 use corovent::sync::Condvar;
+use corovent::sync::Event;
 use corovent::sync::LazyLock;
 use corovent::sync::Mutex;
 use corovent::sync::Once;
@@ -49,6 +50,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row { functions: &["OnceLock::set"], make: once_lock_set, lacks: &[] },
     Row { functions: &["OnceLock::wait"], make: once_lock_wait, lacks: &[] },
     Row { functions: &["LazyLock::force"], make: lazy_lock_force, lacks: &[] },
+    Row { functions: &["Event::wait"], make: event_wait, lacks: &[] },
+    Row { functions: &["Event::wait_timeout"], make: event_wait_timeout, lacks: &[] },
 ];
 
 /// A call that needs what a thread holds.
@@ -253,4 +256,18 @@ fn lazy_lock_force() -> Case {
     let sender = std::sync::Mutex::new(Some(sender));
     Case::infallible(move || assert_eq!(*LazyLock::force(&lazy), 7))
         .opened(move || drop(sender.lock().unwrap().take()))
+}
+
+fn event_wait() -> Case {
+    let event = Arc::new(Event::new());
+    let other = Arc::clone(&event);
+    Case::infallible(move || event.wait()).opened(move || other.set())
+}
+
+fn event_wait_timeout() -> Case {
+    let event = Arc::new(Event::new());
+    let (limited, other) = (Arc::clone(&event), Arc::clone(&event));
+    Case::infallible(move || assert!(event.wait_timeout(LONG)))
+        .opened(move || other.set())
+        .limited(move |limit| !limited.wait_timeout(limit))
 }
