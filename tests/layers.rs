@@ -53,6 +53,7 @@ const HOUSES: [House; 3] = [
             &["join"],
             &["task"],
             &["time"],
+            &["select"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
             &["block_on", "both", "debug", "signal", "threadpool/*"],
@@ -81,7 +82,7 @@ const HOUSES: [House; 3] = [
         layers: &[
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
-            &["task", "thread", "threadpool", "time"],
+            &["select", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],
         ],

@@ -24,6 +24,7 @@ mod remote;
 mod run;
 mod scheduler;
 mod scope;
+pub mod select;
 pub mod signal;
 mod stack;
 pub mod stdio;

@@ -5,6 +5,9 @@
 
 use std::env;
 
+use crate::sys::atomic::AtomicU64;
+use crate::sys::atomic::Ordering;
+
 /// Chooses one of several.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
@@ -59,9 +62,21 @@ impl Order {
     }
 }
 
+/// Chooses an index below `len` where always the first would starve the others. The choices of a
+/// process are the same in every run, until its threads race for them.
+pub(crate) fn draw(len: usize) -> usize {
+    static STATE: AtomicU64 = AtomicU64::new(0);
+
+    let mut state = STATE.fetch_add(STEP, Ordering::Relaxed);
+    (next_random(&mut state) % len as u64) as usize
+}
+
+/// Of SplitMix64, from one state to the next.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    *state = state.wrapping_add(STEP);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -78,6 +93,13 @@ mod tests {
         let mut batch = [1, 2, 3];
         order.arrange(&mut batch);
         assert_eq!((order.pick(5), batch), (0, [1, 2, 3]));
+    }
+
+    #[test]
+    fn a_draw_favours_nobody() {
+        let mut counts = [0; 3];
+        (0..3000).for_each(|_| counts[draw(3)] += 1);
+        assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
     }
 
     #[test]

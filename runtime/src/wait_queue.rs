@@ -23,6 +23,7 @@ use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
+use crate::hub::wake::WakeRef;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Guard;
@@ -30,6 +31,7 @@ use crate::sys::lock::Lock;
 
 pub(crate) use crate::wait_queue::list::List;
 pub(crate) use crate::wait_queue::list::Node;
+pub(crate) use crate::wait_queue::list::Nodes;
 
 /// A state, and those who wait for it to change.
 pub(crate) struct WaitQueue<S> {
@@ -44,6 +46,17 @@ pub(crate) struct Inner<S> {
     /// That of the next `wake_all`; the tag of a waiter is the one that it waits for. Tags
     /// never fall along the list.
     number: u32,
+}
+
+/// What one who waits in several queues links into one of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'a> {
+    /// Its node for this queue.
+    pub(crate) node: Pin<&'a Node>,
+    /// The name of its wait, the same in all.
+    pub(crate) wake: WakeRef,
+    /// It was woken before, and came too late; if the node is not linked still, it was here.
+    pub(crate) had_its_turn: bool,
 }
 
 impl<S> WaitQueue<S> {
@@ -88,10 +101,7 @@ impl<S> WaitQueue<S> {
                 mem::forget(linked);
                 return Ok(taken);
             }
-            let number = inner.number;
-            // Not in front of those whom a `wake_all` has yet to wake: it would miss them.
-            let may_lead = node.payload().is_some_and(|tag| tag.replace(number) == number);
-            inner.list.link(node, place.wake_ref(), had_its_turn && may_lead);
+            inner.link(node, place.wake_ref(), had_its_turn);
             drop(inner);
             match place.block(deadline, reason, mode) {
                 Outcome::Woken => had_its_turn = true,
@@ -99,6 +109,22 @@ impl<S> WaitQueue<S> {
                 outcome => return Err(outcome),
             }
         }
+    }
+
+    /// Links the node of one who waits for more than this, unless `is_ready`. False if it is;
+    /// that runs under the lock, as `take` of [`wait`](WaitQueue::wait).
+    pub(crate) fn link_unless(&self, spot: &Spot<'_>, is_ready: impl FnOnce(&S) -> bool) -> bool {
+        let mut inner = self.lock();
+        if is_ready(&inner.state) {
+            return false;
+        }
+        inner.link(spot.node, spot.wake, spot.had_its_turn);
+        true
+    }
+
+    /// Takes the node of one who waits for more than this out of the list. False if a wake has.
+    pub(crate) fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.lock().list.unlink(node)
     }
 
     /// Wakes the first waiter whose hub lives. False if nobody waits.
@@ -124,6 +150,16 @@ impl<S> WaitQueue<S> {
             wake.wake();
             inner = self.lock();
         }
+    }
+}
+
+impl<S> Inner<S> {
+    /// Links a node, with the name of its next wait: in front, if it had its turn.
+    fn link(&mut self, node: Pin<&Node>, wake: WakeRef, had_its_turn: bool) {
+        let number = self.number;
+        // Not in front of those whom a `wake_all` has yet to wake: it would miss them.
+        let may_lead = node.payload().is_some_and(|tag| tag.replace(number) == number);
+        self.list.link(node, wake, had_its_turn && may_lead);
     }
 }
 

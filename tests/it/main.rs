@@ -43,6 +43,7 @@ mod running;
 mod rwlocks;
 mod scenarios;
 mod scopes;
+mod select;
 mod shields;
 mod signals;
 mod sleeping;

@@ -9,6 +9,7 @@
 use std::os::fd::RawFd;
 
 use crate::hub::Hub;
+use crate::hub::reason;
 use crate::hub::reason::Reason;
 use crate::hub::shared::Message;
 use crate::hub::table;
@@ -55,9 +56,8 @@ impl Hub {
     /// Wakes those who wait in the queue at an address, or in any.
     fn wake_queue(&self, queue: Option<usize>) {
         let mut state = self.state();
-        let waits = |reason: Reason| match queue {
-            Some(_) => reason.queue() == queue,
-            None => reason.queue().is_some(),
+        let waits = |reason: Reason| {
+            reason.queue().is_some_and(|waits_in| reason::concerns(queue, waits_in))
         };
         let waiting = state.scheduler.iter().filter(|(_, _, task)| waits(task.reason));
         let slots: Vec<u32> = waiting.map(|(slot, ..)| slot).collect();

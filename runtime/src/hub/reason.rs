@@ -61,6 +61,8 @@ pub(crate) enum What {
     Receive,
     /// The coroutines of a scope.
     Scope,
+    /// One of several things.
+    Select,
     /// Room for a value in a channel, or somebody who takes it.
     Send,
     /// The standard input, output or error, which another has locked.
@@ -71,8 +73,17 @@ pub(crate) enum What {
     WriteLock,
 }
 
+/// In the place of an address: several queues. It is no address, since nothing begins at the last
+/// byte of memory.
+pub(crate) const SEVERAL: usize = usize::MAX;
+
+/// Whether a retry of a queue, or of any, is for who waits in the one at `waits_in`.
+pub(crate) fn concerns(queue: Option<usize>, waits_in: usize) -> bool {
+    queue.is_none_or(|queue| [queue, waits_in].contains(&SEVERAL) || queue == waits_in)
+}
+
 impl Reason {
-    /// The address of the wait queue.
+    /// The address of the wait queue, or [`SEVERAL`].
     #[inline]
     pub(crate) fn queue(self) -> Option<usize> {
         match self {
@@ -105,6 +116,7 @@ impl Reason {
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
             Reason::Queue(What::Scope, _) => "end of scope",
+            Reason::Queue(What::Select, _) => "one of several",
             Reason::Queue(What::Send, _) => "channel send",
             Reason::Queue(What::Stdio, _) => "standard stream",
             Reason::Queue(What::Work, _) => "work",

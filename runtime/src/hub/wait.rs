@@ -63,6 +63,11 @@ impl Hub {
         self.state.borrow().scheduler.ticket(self.current.get())
     }
 
+    /// Makes the name of the running task's next wait void.
+    pub(crate) fn void_ticket(&self) {
+        self.state.borrow_mut().scheduler.void_ticket(self.current.get());
+    }
+
     /// Waits: the only point at which a task is suspended.
     ///
     /// Other tasks run until somebody uses the ticket, the deadline has passed, or a kill

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::reason;
 use crate::hub::reason::Reason;
 use crate::hub::shared;
 use crate::hub::shared::Message;
@@ -80,7 +81,7 @@ pub(crate) fn retry(queue: Option<usize>) {
     });
     for parker in PARKERS.iter() {
         let waits_in = parker.queue.load(Ordering::Acquire);
-        if waits_in != 0 && queue.is_none_or(|queue| queue == waits_in) {
+        if waits_in != 0 && reason::concerns(queue, waits_in) {
             parker.unpark(parker.number());
         }
     }
@@ -134,6 +135,14 @@ impl Place {
             parker.queue.store(reason.queue().unwrap_or(0), Ordering::Release);
             // Pairs with `retry`, for those who ask for `retries` next.
             fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Makes the name of the next wait void: it was given away, and the wait does not begin.
+    pub(crate) fn forgo(&self) {
+        match self {
+            Place::Task(hub) => hub.void_ticket(),
+            Place::Thread(Seat { parker, .. }) => parker.next_number(),
         }
     }
 

@@ -37,6 +37,9 @@ pub(crate) struct Node<P = Cell<u32>> {
     _pin: PhantomPinned,
 }
 
+/// Nodes of one waiter in several lists: where they are they stay.
+pub(crate) struct Nodes(Box<[Node]>);
+
 // SAFETY: the list is reached under a lock only, the names in its nodes are `Send`, and so is
 // what they carry.
 unsafe impl<P: Send> Send for List<P> {}
@@ -214,6 +217,19 @@ impl Node {
     #[inline]
     pub(crate) fn set_tag(&self, tag: u32) {
         self.payload.set(tag);
+    }
+}
+
+impl Nodes {
+    /// Makes so many nodes that are in no list.
+    pub(crate) fn new(count: usize) -> Nodes {
+        Nodes((0..count).map(|_| Node::new(0)).collect())
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, index: usize) -> Pin<&Node> {
+        // SAFETY: the nodes are in a box of their own, which nobody can take them out of.
+        unsafe { Pin::new_unchecked(&self.0[index]) }
     }
 }
 

@@ -81,6 +81,9 @@ pub(super) struct Inner<T> {
     pub(super) line: List<Cell<Option<T>>>,
     /// Receivers that wait: coroutines of one thread may share the one there is.
     pub(super) receivers: List<()>,
+    /// Those who wait for the channel beside other things. They come when they are called and no
+    /// receiver is, and do not count as one: who sends at a rendezvous waits until they take it.
+    pub(super) selects: List,
 }
 
 /// The next slot.
@@ -111,6 +114,7 @@ impl<T> Channel<T> {
                 receiver_is_gone: false,
                 line: List::new(),
                 receivers: List::new(),
+                selects: List::new(),
             }),
             put: AtomicUsize::new(0),
             is_awaited: AtomicBool::new(false),
@@ -225,10 +229,12 @@ impl<T> Channel<T> {
         self.call(inner)
     }
 
-    /// Takes the first receiver out of its line.
+    /// Takes the first receiver out of its line; a select if there is none.
     #[inline]
     pub(super) fn call(&self, inner: &mut Inner<T>) -> Option<WakeRef> {
-        let called = inner.receivers.take_first()?;
+        let Some(called) = inner.receivers.take_first() else {
+            return inner.selects.take_first();
+        };
         self.is_awaited.store(!inner.receivers.is_empty(), Ordering::Relaxed);
         Some(called)
     }

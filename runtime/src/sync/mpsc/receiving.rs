@@ -23,10 +23,12 @@ use crate::scheduler::Outcome;
 use crate::sync::mpsc::blocks::Cursor;
 use crate::sync::mpsc::channel::Buffer;
 use crate::sync::mpsc::channel::Channel;
+use crate::sync::mpsc::channel::Inner;
 use crate::sync::mpsc::channel::spend;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::Node;
+use crate::wait_queue::Spot;
 
 /// The receiver.
 pub(super) struct Receiving<T> {
@@ -155,6 +157,39 @@ impl<T> Receiving<T> {
         Some(value)
     }
 
+    /// Whether [`receive`](Receiving::receive) need not wait.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_empty()
+            || self.channel.is_ended()
+            || self.has_sender(&mut self.channel.inner.lock())
+    }
+
+    /// Links the node of one who waits for other things as well. False if the receiver is ready.
+    pub(super) fn link(&self, spot: &Spot<'_>) -> bool {
+        let mut inner = self.channel.inner.lock();
+        if !self.is_empty() || self.channel.is_ended() || self.has_sender(&mut inner) {
+            return false;
+        }
+        inner.selects.link(spot.node, spot.wake, spot.had_its_turn);
+        true
+    }
+
+    /// Takes that node out. False if it was called.
+    pub(super) fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.channel.inner.lock().selects.unlink(node)
+    }
+
+    /// Calls another, for one that was called and leaves.
+    pub(super) fn pass_on(&self) {
+        let called = self.channel.call(&mut self.channel.inner.lock());
+        self.channel.wake_called(called);
+    }
+
+    /// Whether a sender waits at a rendezvous.
+    fn has_sender(&self, inner: &mut Inner<T>) -> bool {
+        self.channel.is_rendezvous() && Channel::first_sender(inner).is_some()
+    }
+
     #[inline(never)]
     fn wait(&self, deadline: Deadline) -> Result<T, Missing> {
         let channel = &*self.channel;
@@ -241,8 +276,7 @@ impl<T> Waiting<'_, T> {
         let receiver = self.receiver;
         let channel = &*receiver.channel;
         let mut inner = channel.inner.lock();
-        let may_wait = receiver.is_empty() && !channel.is_ended();
-        if !may_wait || (channel.is_rendezvous() && Channel::first_sender(&mut inner).is_some()) {
+        if !receiver.is_empty() || channel.is_ended() || receiver.has_sender(&mut inner) {
             return false;
         }
         inner.receivers.link(self.node, place.wake_ref(), self.was_called);
@@ -282,8 +316,7 @@ impl<T> Drop for Waiting<'_, T> {
         }
         let receiver = self.receiver;
         if !receiver.is_empty() {
-            let called = receiver.channel.call(&mut receiver.channel.inner.lock());
-            receiver.channel.wake_called(called);
+            receiver.pass_on();
         }
     }
 }

@@ -130,6 +130,12 @@ impl<T> InLine<'_, T> {
             payload.set(value);
         }
         inner.line.link(*node, place.wake_ref(), at_front);
+        if channel.is_rendezvous() {
+            // No receiver waits, or there would be room.
+            let called = inner.selects.take_first();
+            drop(inner);
+            channel.wake_called(called);
+        }
         false
     }
 

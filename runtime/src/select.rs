@@ -1,0 +1,308 @@
+//! Waiting for one of several things, whichever is there first.
+//!
+//! One who selects links a node into the list of each thing, all with the name of one wait, and
+//! blocks once. A select is a wait for *readiness*: what is there is taken by a call afterwards
+//! that does not wait, and if another was faster, all begins anew. So nothing is ever held that is
+//! not returned.
+//!
+//! **Invariant:** all nodes are out of their lists before the select returns, whatever ends it;
+//! and a wake that one of them got goes to the next in its list, unless what it was about is
+//! taken here.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::hub;
+use crate::hub::Mode;
+use crate::hub::reason::Reason;
+use crate::hub::reason::SEVERAL;
+use crate::hub::reason::What;
+use crate::hub::wake::Place;
+use crate::join::JoinHandle;
+use crate::join::interrupted;
+use crate::order;
+use crate::scheduler::Outcome;
+use crate::sys::clock::Deadline;
+use crate::wait_queue::Node;
+use crate::wait_queue::Nodes;
+use crate::wait_queue::Spot;
+
+/// What a select can wait for.
+///
+/// | type | is ready when |
+/// | --- | --- |
+/// | [`JoinHandle`], [`ScopedJoinHandle`](crate::ScopedJoinHandle) | `join` need not wait |
+/// | [`mpsc::Receiver`](crate::sync::mpsc::Receiver) | `recv` need not wait |
+///
+/// It is implemented here only.
+#[expect(private_bounds, reason = "nobody else can implement it")]
+pub trait Selectable: Waitable {}
+
+/// Lists of waiters in which one may wait beside others. No method waits.
+pub(crate) trait Waitable {
+    /// Whether a call that takes what is waited for need not wait.
+    fn is_ready(&self) -> bool;
+
+    /// The same for one whose node a wake may have taken out of the list. Things that are over
+    /// when they are seen say here that they were.
+    fn was_ready(&self, _was_woken: bool) -> bool {
+        self.is_ready()
+    }
+
+    /// Links the node, unless it is ready, which is looked at under the lock of the list. False:
+    /// it is ready, and the node is where it was.
+    fn link(&self, spot: &Spot<'_>) -> bool;
+
+    /// Takes the node out of the list, if it was ever linked. False if a wake has.
+    fn unlink(&self, node: Pin<&Node>) -> bool;
+
+    /// Wakes the next in the list, in the place of one who leaves.
+    fn pass_on(&self);
+}
+
+/// Waits until one of several things is ready, and gives its index.
+///
+/// Nothing is taken: a call that does so need not wait now, but another may come first. Of several
+/// that are ready one is chosen by chance, so that none is always left behind.
+///
+/// # Suspends
+///
+/// Until one of them is ready. After many calls in a row that need not wait, the others run
+/// first. A thread without a hub is stopped.
+///
+/// # Panics
+///
+/// If the list is empty; or if a coroutine is to wait for its own end.
+///
+/// # Cancellation
+///
+/// Nothing was taken, and nobody else misses a wake.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::select::select;
+/// use corovent_runtime::spawn;
+/// use corovent_runtime::sync::mpsc::channel;
+///
+/// let (sender, receiver) = channel();
+/// let task = spawn(corovent_runtime::thread::park);
+/// spawn(move || sender.send('a').unwrap());
+/// assert_eq!(select(&[&task, &receiver]), 1);
+/// assert_eq!(receiver.try_recv(), Ok('a'));
+/// task.thread().unpark();
+/// ```
+#[must_use]
+pub fn select(things: &[&dyn Selectable]) -> usize {
+    assert!(!things.is_empty(), "a select of nothing would never end");
+    wait(things, Deadline::NEVER, None).expect("it has no deadline")
+}
+
+/// Waits until one of several things is ready, but not longer than `timeout`, and gives its index.
+///
+/// See [`select`]. Of no things at all none is ever ready.
+///
+/// # Suspends
+///
+/// Until one of them is ready, or the time is up. After many calls in a row that need not wait,
+/// the others run first. A thread without a hub is stopped.
+///
+/// # Panics
+///
+/// If a coroutine is to wait for its own end.
+///
+/// # Cancellation
+///
+/// Nothing was taken, and nobody else misses a wake.
+#[must_use]
+pub fn select_timeout(things: &[&dyn Selectable], timeout: Duration) -> Option<usize> {
+    wait(things, Deadline::after(timeout), None)
+}
+
+/// Gives the index of one of several things that is ready now.
+///
+/// # Suspends
+///
+/// Never.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::select::try_select;
+///
+/// let task = corovent_runtime::spawn(|| 7);
+/// assert_eq!(try_select(&[&task]), None);
+/// corovent_runtime::yield_now();
+/// assert_eq!(try_select(&[&task]), Some(0));
+/// assert_eq!(task.join().unwrap(), 7);
+/// ```
+#[must_use]
+pub fn try_select(things: &[&dyn Selectable]) -> Option<usize> {
+    choose(things, |thing, _| thing.is_ready())
+}
+
+/// Takes what is ready, by its index; false if another was faster.
+type Take<'a> = &'a mut dyn FnMut(usize) -> bool;
+
+/// Waits until one of the things is ready, and, if it is to be, taken. `None`: the time is up.
+pub(crate) fn wait(
+    things: &[&dyn Selectable],
+    deadline: Deadline,
+    mut take: Option<Take<'_>>,
+) -> Option<usize> {
+    let is_ready = |thing: &dyn Selectable, _| thing.is_ready();
+    if choose(things, is_ready).is_some() {
+        if let Some(hub) = hub::current() {
+            hub.spend();
+        }
+        // Others may have run.
+        let chosen = choose(things, is_ready);
+        if let Some(index) = chosen
+            && take.as_mut().is_none_or(|take| take(index))
+        {
+            return chosen;
+        }
+    }
+    wait_slowly(things, deadline, take)
+}
+
+/// Chooses one that is ready, all alike; `None` if there is none.
+fn choose(
+    things: &[&dyn Selectable],
+    is_ready: impl Fn(&dyn Selectable, usize) -> bool,
+) -> Option<usize> {
+    let mut chosen = None;
+    let mut count = 0;
+    for (index, thing) in things.iter().enumerate() {
+        if is_ready(*thing, index) {
+            count += 1;
+            // Each of them with the same chance in the end.
+            if count == 1 || order::draw(count) == 0 {
+                chosen = Some(index);
+            }
+        }
+    }
+    chosen
+}
+
+#[cold]
+fn wait_slowly(
+    things: &[&dyn Selectable],
+    deadline: Deadline,
+    mut take: Option<Take<'_>>,
+) -> Option<usize> {
+    const REASON: Reason = Reason::Queue(What::Select, SEVERAL);
+
+    let nodes = Nodes::new(things.len());
+    let turns = vec![Turn::default(); things.len()];
+    let mut waiting = Waiting { things, nodes: &nodes, turns, taken: None };
+    loop {
+        let place = Place::current();
+        // Before the nodes are linked: whoever wakes one of them finds it announced.
+        place.announce(REASON);
+        let mut outcome = Outcome::Woken;
+        if waiting.begin(&place) {
+            outcome = place.block(deadline, REASON, Mode::Plain);
+        } else {
+            place.forgo();
+        }
+        match outcome {
+            Outcome::Woken => {}
+            Outcome::TimedOut => return None,
+            Outcome::Interrupted => {
+                drop(waiting);
+                interrupted();
+            }
+        }
+        waiting.look();
+        let chosen = choose(things, |thing, index| thing.was_ready(waiting.turns[index].is_on));
+        let Some(index) = chosen else { continue };
+        let Some(take) = &mut take else { return chosen };
+        if take(index) {
+            waiting.taken = chosen;
+            return chosen;
+        }
+    }
+}
+
+/// One who has nodes in lists. It takes them out before they go away, even if that is by a panic,
+/// and passes on the wakes that it did not use.
+struct Waiting<'a> {
+    things: &'a [&'a dyn Selectable],
+    nodes: &'a Nodes,
+    turns: Vec<Turn>,
+    /// What it leaves with.
+    taken: Option<usize>,
+}
+
+/// What became of a node.
+#[derive(Clone, Copy, Default)]
+struct Turn {
+    /// It is in the list, unless a wake has taken it out.
+    is_in: bool,
+    /// A wake has taken it out, and it has not been linked again.
+    is_on: bool,
+    /// That has happened before.
+    was_on: bool,
+}
+
+impl Waiting<'_> {
+    /// Links all nodes. False if one of the things is ready: then there is nothing to wait for.
+    fn begin(&mut self, place: &Place) -> bool {
+        let wake = place.wake_ref();
+        for (index, (thing, turn)) in self.things.iter().zip(&mut self.turns).enumerate() {
+            let had_its_turn = turn.was_on;
+            if !thing.link(&Spot { node: self.nodes.get(index), wake, had_its_turn }) {
+                return false;
+            }
+            // If it was woken, it has found nothing, and so has used the wake up.
+            *turn = Turn { is_in: true, is_on: false, was_on: turn.was_on };
+        }
+        true
+    }
+
+    /// Sees which nodes were taken out by wakes.
+    fn look(&mut self) {
+        for (index, turn) in self.turns.iter_mut().enumerate() {
+            if turn.is_in && !self.nodes.get(index).is_linked() {
+                *turn = Turn { is_in: false, is_on: true, was_on: true };
+            }
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        for (index, (thing, turn)) in self.things.iter().zip(&self.turns).enumerate() {
+            let was_woken = turn.is_on || turn.is_in && !thing.unlink(self.nodes.get(index));
+            if was_woken && self.taken != Some(index) {
+                thing.pass_on();
+            }
+        }
+    }
+}
+
+impl<T> Selectable for JoinHandle<T> {}
+
+impl<T> Waitable for JoinHandle<T> {
+    fn is_ready(&self) -> bool {
+        let head = self.side.head();
+        let is_own = |hub| head.is_of(hub) && head.slot() == Some(hub.slot());
+        assert!(!hub::current().is_some_and(is_own), "a coroutine cannot wait for its own end");
+        head.is_done()
+    }
+
+    fn link(&self, spot: &Spot<'_>) -> bool {
+        let head = self.side.head();
+        head.start_watching();
+        head.watchers.link_unless(spot, |()| head.is_done())
+    }
+
+    fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.side.head().watchers.unlink(node)
+    }
+
+    fn pass_on(&self) {
+        // All are woken at the end.
+    }
+}

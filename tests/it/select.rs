@@ -1,0 +1,282 @@
+//! Waiting for one of several things: what is there first, and that nothing is lost by it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc as std_mpsc;
+use std::thread as os;
+use std::time::Duration;
+
+use corovent::Elapsed;
+use corovent::JoinHandle;
+use corovent::catch_unwind;
+use corovent::scope;
+use corovent::select::Selectable;
+use corovent::select::select;
+use corovent::select::select_timeout;
+use corovent::select::try_select;
+use corovent::spawn;
+use corovent::sync::mpsc::Receiver;
+use corovent::sync::mpsc::TryRecvError;
+use corovent::sync::mpsc::channel;
+use corovent::sync::mpsc::sync_channel;
+use corovent::thread::park;
+use corovent::timeout;
+use corovent::yield_now;
+
+use crate::support::is_message;
+use crate::support::run;
+use crate::support::was_killed;
+
+const SHORT: Duration = Duration::from_millis(2);
+const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn what_is_there_first_ends_the_wait() {
+    run(|| {
+        let (first, second) = (channel(), sync_channel(1));
+        let task = spawn(park);
+        let things: [&dyn Selectable; 3] = [&first.1, &second.1, &task];
+        assert_eq!(try_select(&things), None);
+        assert_eq!(select_timeout(&things, SHORT), None);
+        let sender = second.0.clone();
+        spawn(move || sender.send(7).unwrap());
+        assert_eq!(select(&things), 1);
+        assert_eq!(try_select(&things), Some(1), "nothing was taken");
+        assert_eq!(second.1.recv(), Ok(7));
+        let sender = first.0.clone();
+        spawn(move || sender.send('a').unwrap());
+        assert_eq!(select_timeout(&things, LONG), Some(0));
+        assert_eq!(first.1.recv(), Ok('a'));
+        task.thread().unpark();
+        assert_eq!(select(&things), 2);
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn an_end_is_ready() {
+    run(|| {
+        let (sender, receiver) = channel::<()>();
+        spawn(move || drop(sender));
+        assert_eq!(select(&[&receiver]), 0);
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
+        // Also of one that was killed, or panicked, and of one in a scope.
+        let task = spawn(park);
+        yield_now();
+        task.kill();
+        assert_eq!(select(&[&task]), 0);
+        assert!(was_killed(task));
+        scope(|scope| {
+            let task = scope.spawn(|| 5);
+            assert_eq!(select(&[&task]), 0);
+            assert_eq!(task.join().unwrap(), 5);
+        });
+    });
+}
+
+#[test]
+fn of_several_that_are_ready_none_is_always_the_first() {
+    run(|| {
+        let channels: Vec<_> = (0..3).map(|_| channel()).collect();
+        channels.iter().for_each(|(sender, _)| sender.send(()).unwrap());
+        let things: Vec<&dyn Selectable> =
+            channels.iter().map(|(_, receiver)| receiver as &dyn Selectable).collect();
+        let mut counts = [0; 3];
+        (0..600).for_each(|_| counts[select(&things)] += 1);
+        assert!(counts.iter().all(|count| *count > 100), "{counts:?}");
+    });
+}
+
+#[test]
+fn a_select_that_is_always_ready_lets_others_run() {
+    run(|| {
+        let (sender, receiver) = channel();
+        sender.send(()).unwrap();
+        let other = spawn(|| ());
+        while !other.is_finished() {
+            assert_eq!(select(&[&receiver]), 0);
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn one_that_is_killed_passes_its_wake_on() {
+    run(|| {
+        for sends_first in [false, true] {
+            let (sender, receiver) = channel();
+            let other: (_, Receiver<()>) = channel();
+            scope(|scope| {
+                let selecting = scope.spawn(|| select(&[&other.1, &receiver]));
+                let behind = scope.spawn(|| {
+                    assert_eq!(select(&[&receiver]), 0);
+                    receiver.recv()
+                });
+                yield_now();
+                if sends_first {
+                    sender.send(7).unwrap();
+                }
+                selecting.kill();
+                if !sends_first {
+                    sender.send(7).unwrap();
+                }
+                assert_eq!(behind.join().unwrap(), Ok(7));
+                let result = selecting.join();
+                assert_eq!(result.is_ok(), sends_first, "who is ready is not interrupted");
+            });
+            assert_eq!(try_select(&[&receiver]), None);
+        }
+    });
+}
+
+/// One that selects does not take, so the next in line has to be told as well.
+#[test]
+fn what_a_select_leaves_another_takes() {
+    run(|| {
+        let (sender, receiver) = channel();
+        scope(|scope| {
+            let selecting = scope.spawn(|| select(&[&receiver]));
+            let second = scope.spawn(|| select(&[&receiver]));
+            yield_now();
+            sender.send(()).unwrap();
+            assert_eq!(selecting.join().unwrap(), 0);
+            assert_eq!(second.join().unwrap(), 0);
+        });
+        let second: (_, Receiver<()>) = channel();
+        scope(|scope| {
+            receiver.recv().unwrap();
+            let selecting = scope.spawn(|| select(&[&receiver, &second.1]));
+            let receiving = scope.spawn(|| receiver.recv().unwrap());
+            yield_now();
+            // Both lists wake it, and it can leave with one only.
+            sender.send(()).unwrap();
+            second.0.send(()).unwrap();
+            selecting.join().unwrap();
+            receiving.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_timeout_around_it_is_not_lost_and_leaves_nothing() {
+    run(|| {
+        let (sender, receiver) = sync_channel(0);
+        let task = spawn(park);
+        assert_eq!(timeout(SHORT, || select(&[&receiver, &task])), Err(Elapsed));
+        assert_eq!(timeout(SHORT, || select_timeout(&[&receiver, &task], LONG)), Err(Elapsed));
+        assert_eq!(timeout(LONG, || select_timeout(&[&receiver, &task], SHORT)), Ok(None));
+        let sending = spawn(move || sender.send(1));
+        yield_now();
+        assert_eq!(receiver.recv(), Ok(1));
+        sending.join().unwrap().unwrap();
+        task.thread().unpark();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn at_a_rendezvous_the_sender_waits_until_it_is_taken() {
+    run(|| {
+        let (sender, receiver) = sync_channel(0);
+        let sent = spawn(move || sender.send(3));
+        assert_eq!(select(&[&receiver]), 0);
+        assert!(!sent.is_finished());
+        assert_eq!(receiver.try_recv(), Ok(3));
+        sent.join().unwrap().unwrap();
+        // It comes while the select waits.
+        let (sender, receiver) = sync_channel(0);
+        let sent = spawn(move || {
+            assert!(sender.try_send(4).is_err(), "a select is no receiver");
+            sender.send(4)
+        });
+        assert_eq!(select(&[&receiver]), 0);
+        assert_eq!(receiver.try_recv(), Ok(4));
+        sent.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn what_can_never_be_is_refused() {
+    run(|| {
+        let (sender, receiver) = channel();
+        let task = spawn(move || {
+            let own: JoinHandle<()> = receiver.recv().unwrap();
+            let payload = catch_unwind(AssertUnwindSafe(|| select(&[&own]))).unwrap_err();
+            assert!(is_message(&*payload, "a coroutine cannot wait for its own end"));
+        });
+        sender.send(task).unwrap();
+        yield_now();
+        let payload = catch_unwind(|| select(&[])).unwrap_err();
+        assert!(is_message(&*payload, "a select of nothing would never end"));
+        assert_eq!(select_timeout(&[], SHORT), None);
+    });
+}
+
+#[test]
+fn a_thread_without_a_hub_selects() {
+    run(|| {
+        let (sender, receiver) = channel();
+        let task = spawn(park);
+        let thread = task.thread().clone();
+        let (told, is_told) = std_mpsc::channel();
+        let other = os::spawn(move || {
+            assert_eq!(select_timeout(&[&task, &receiver], SHORT), None);
+            told.send(()).unwrap();
+            assert_eq!(select(&[&task, &receiver]), 1);
+            assert_eq!(receiver.recv(), Ok(5));
+            told.send(()).unwrap();
+            assert_eq!(select(&[&task, &receiver]), 0);
+            task.join().unwrap();
+        });
+        is_told.recv().unwrap();
+        sender.send(5).unwrap();
+        is_told.recv().unwrap();
+        thread.unpark();
+        while !other.is_finished() {
+            yield_now();
+        }
+        other.join().unwrap();
+    });
+}
+
+/// Two channels whose senders are other threads, and every message arrives.
+#[test]
+fn threads_send_into_a_select() {
+    const EACH: usize = 2000;
+
+    run(|| {
+        let received = AtomicUsize::new(0);
+        for bound in [0, 1, 64] {
+            let channels: Vec<_> = (0..2).map(|_| sync_channel::<usize>(bound)).collect();
+            let mut threads = Vec::new();
+            for (sender, _) in &channels {
+                for _ in 0..2 {
+                    let sender = sender.clone();
+                    let send = move || (0..EACH).for_each(|n| sender.send(n).unwrap());
+                    threads.push(os::spawn(send));
+                }
+            }
+            let receivers: Vec<_> = channels.into_iter().map(|(_, receiver)| receiver).collect();
+            let things: Vec<&dyn Selectable> =
+                receivers.iter().map(|receiver| receiver as &dyn Selectable).collect();
+            scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        let mut ends = [false; 2];
+                        while ends.contains(&false) {
+                            let index = select(&things);
+                            match receivers[index].try_recv() {
+                                Ok(_) => drop(received.fetch_add(1, Ordering::Relaxed)),
+                                Err(TryRecvError::Empty) => {}
+                                Err(TryRecvError::Disconnected) => ends[index] = true,
+                            }
+                        }
+                    });
+                }
+            });
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(received.swap(0, Ordering::Relaxed), 4 * EACH, "bound {bound}");
+        }
+    });
+}
