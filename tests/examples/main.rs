@@ -5,6 +5,8 @@
 
 mod process;
 
+mod chat;
+mod chat_of_thousands;
 mod comparison;
 mod echo_client;
 mod echo_server;
