@@ -5,8 +5,11 @@
 
 mod process;
 
+mod chat;
+mod chat_of_thousands;
 mod comparison;
 mod echo_client;
 mod echo_server;
+mod length_framed;
 mod many_connections;
 mod std_swap;

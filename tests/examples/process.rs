@@ -61,7 +61,12 @@ impl Process {
 
     /// Starts the echo server on a port of the system's choice, and gives its address.
     pub(crate) fn start_echo_server() -> (Process, String) {
-        let server = Process::start("coroutine_echo", &["127.0.0.1:0"]);
+        Process::start_server("coroutine_echo", &["127.0.0.1:0"])
+    }
+
+    /// Starts a server, and gives the address that it says it listens on.
+    pub(crate) fn start_server(example: &str, args: &[&str]) -> (Process, String) {
+        let server = Process::start(example, args);
         let line = server.line();
         let addr = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
         (server, addr.to_owned())
