@@ -43,6 +43,8 @@ pub(crate) enum What {
     File,
     /// A future to be polled again.
     Future,
+    /// The end of all jobs of a thread pool.
+    Jobs,
     /// The end of a coroutine that was killed.
     Kill,
     /// A lock that one may hold.
@@ -57,6 +59,8 @@ pub(crate) enum What {
     ReadLock,
     /// A value from a channel.
     Receive,
+    /// Room in the line of a thread pool.
+    Room,
     /// The coroutines of a scope.
     Scope,
     /// Room for a value in a channel, or somebody who takes it.
@@ -94,6 +98,7 @@ impl Reason {
             Reason::Queue(What::Condvar, _) => "notification",
             Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Future, _) => "future",
+            Reason::Queue(What::Jobs, _) => "end of jobs",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",
@@ -101,6 +106,7 @@ impl Reason {
             Reason::Queue(What::Open, _) => "open",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
+            Reason::Queue(What::Room, _) => "room for a job",
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Send, _) => "channel send",
             Reason::Queue(What::Stdio, _) => "standard stream",
