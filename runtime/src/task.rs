@@ -397,7 +397,7 @@ pub fn shield<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// Goes on with an unwinding that was caught on its way.
-fn rethrow(payload: Box<dyn Any + Send>) -> ! {
+pub(crate) fn rethrow(payload: Box<dyn Any + Send>) -> ! {
     match hub::current() {
         Some(hub) => hub.rethrow(payload),
         None => panic::resume_unwind(payload),

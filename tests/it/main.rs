@@ -52,6 +52,7 @@ mod std_locals;
 mod std_threads;
 mod stdio;
 mod tcp;
+mod thread_pools;
 mod threads;
 mod timeouts;
 mod udp;

@@ -45,6 +45,8 @@ pub(crate) enum What {
     File,
     /// A future to be polled again.
     Future,
+    /// The end of all jobs of a thread pool.
+    Jobs,
     /// The end of a coroutine that was killed.
     Kill,
     /// A lock that one may hold.
@@ -59,6 +61,8 @@ pub(crate) enum What {
     ReadLock,
     /// A value from a channel.
     Receive,
+    /// Room in the line of a thread pool.
+    Room,
     /// The coroutines of a scope.
     Scope,
     /// One of several things.
@@ -108,6 +112,7 @@ impl Reason {
             Reason::Queue(What::Event, _) => "event",
             Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Future, _) => "future",
+            Reason::Queue(What::Jobs, _) => "end of jobs",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",
@@ -115,6 +120,7 @@ impl Reason {
             Reason::Queue(What::Open, _) => "open",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
+            Reason::Queue(What::Room, _) => "room for a job",
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Select, _) => "one of several",
             Reason::Queue(What::Send, _) => "channel send",

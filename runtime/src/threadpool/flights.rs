@@ -24,10 +24,10 @@ use crate::hub::reason::What;
 use crate::packet::drop_quietly;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
-use crate::threadpool::Holder;
-use crate::threadpool::LOOKUPS;
-use crate::threadpool::Lane;
-use crate::threadpool::run_job;
+use crate::threadpool::holder::Holder;
+use crate::threadpool::lane::LOOKUPS;
+use crate::threadpool::lane::Lane;
+use crate::threadpool::lane::run_job;
 use crate::wait_queue::WaitQueue;
 
 /// Lookups of one kind, told apart by the names that are looked up.
@@ -165,10 +165,13 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
     where
         F: FnOnce(&str) -> io::Result<V> + Send + 'static,
     {
-        self.lane.submit(Box::new(move |thread_started| {
-            let given = run_job(thread_started, || f(&flight.name));
-            self.land(flight, Answer::of(given));
-        }));
+        Lane::submit(
+            &self.lane,
+            Box::new(move |thread_started| {
+                let given = run_job(thread_started, || f(&flight.name));
+                self.land(flight, Answer::of(given));
+            }),
+        );
     }
 
     /// Gives the answer to everybody.

@@ -1,19 +1,31 @@
 //! The lane's line of jobs, and a result that meets a kill.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::*;
 use crate::error::Killed;
+use crate::hub;
+use crate::hub::Mode;
+use crate::hub::reason::What;
 use crate::sys::atomic::Ordering;
 use crate::task::spawn;
 use crate::task::yield_now;
+use crate::threadpool::blocking::run_on;
+use crate::threadpool::lane::Entry;
+use crate::threadpool::lane::IDLE_EXIT;
+use crate::threadpool::lane::Job;
+use crate::threadpool::lane::Lane;
 
 /// Puts a job in line that sends its number and whether it ran.
 fn push(lane: &'static Lane, sender: &mpsc::Sender<(u32, bool)>, number: u32) {
     let sender = sender.clone();
     let job: Job = Box::new(move |started| sender.send((number, started.is_ok())).unwrap());
-    lane.queue.lock().state.push(Box::new(Entry { job, below: None }));
+    lane.queue.lock().state.push(Entry::new(job));
 }
 
 fn take(lane: &'static Lane) -> Option<Box<Entry>> {
@@ -163,4 +175,59 @@ fn idle_threads_end_and_come_again() {
         assert_eq!((inner.state.idle, inner.state.waiting), (0, 0));
         assert_eq!(ids.len(), 3 * round);
     }
+}
+
+/// Those that are too many leave, whether they sleep or are busy, and the jobs that they were
+/// woken for go to the others.
+#[test]
+fn a_lane_that_is_resized_has_as_many_threads_as_were_said() {
+    static LANE: Lane = Lane::new("test", 3, Duration::MAX);
+    let meeting = |count: usize| {
+        let meet = Arc::new(std::sync::Barrier::new(count));
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..count {
+            let (meet, sender) = (Arc::clone(&meet), sender.clone());
+            let job: Job = Box::new(move |_| {
+                meet.wait();
+                sender.send(()).unwrap();
+            });
+            Lane::submit(&&LANE, job);
+        }
+        receiver
+    };
+    let settle = |threads: usize| {
+        while {
+            let inner = LANE.queue.lock();
+            (inner.state.threads, inner.state.idle) != (threads, threads)
+        } {
+            thread::yield_now();
+        }
+    };
+    assert_eq!(meeting(3).iter().take(3).count(), 3);
+    settle(3);
+    Lane::set_threads_max(&&LANE, 1);
+    settle(1);
+    // Two meet only once there is a second thread, which is started for the job in line.
+    let receiver = meeting(2);
+    assert!(receiver.recv_timeout(Duration::from_millis(5)).is_err());
+    Lane::set_threads_max(&&LANE, 2);
+    assert_eq!(receiver.iter().take(2).count(), 2);
+    settle(2);
+    LANE.close();
+    settle(0);
+    // A job that comes all the same is done, and nobody stays.
+    assert_eq!(meeting(1).iter().take(1).count(), 1);
+    settle(0);
+}
+
+/// A long line is cleared without a frame for each job, and nothing of it is left.
+#[test]
+fn a_line_is_cleared_however_long_it_is() {
+    static LANE: Lane = Lane::new("test", 1, IDLE_EXIT);
+    let (sender, receiver) = mpsc::channel();
+    (0..100_000).for_each(|number| push(&LANE, &sender, number));
+    drop(sender);
+    LANE.clear();
+    assert_eq!(receiver.iter().count(), 0);
+    assert_eq!(LANE.queue.lock().state.waiting, 0);
 }

@@ -7,11 +7,12 @@ mod net;
 mod process;
 mod sync;
 mod task;
+mod threadpool;
 mod unix;
 
 use crate::case::Row;
 
-const TABLES: [&[Row]; 8] = [
+const TABLES: [&[Row]; 9] = [
     fs::ROWS,
     futures::ROWS,
     mpsc::ROWS,
@@ -19,6 +20,7 @@ const TABLES: [&[Row]; 8] = [
     process::ROWS,
     sync::ROWS,
     task::ROWS,
+    threadpool::ROWS,
     unix::ROWS,
 ];
 

@@ -13,8 +13,8 @@ use crate::join::JoinHandle;
 use crate::run::run;
 use crate::task::spawn;
 use crate::task::yield_now;
-use crate::threadpool::IDLE_EXIT;
 use crate::threadpool::blocking;
+use crate::threadpool::lane::IDLE_EXIT;
 use crate::time::timeout;
 
 impl<V> Flights<V> {
@@ -306,5 +306,5 @@ fn a_thousand_lookups_do_not_hold_up_the_pool() {
     }
     assert_eq!((source.calls(), FLIGHTS.aloft()), (1000, 0));
     let most = source.most_at_once.load(Ordering::SeqCst);
-    assert!(most <= LOOKUPS.threads_max, "{most} at once");
+    assert!(most <= LOOKUPS.threads_max(), "{most} at once");
 }
