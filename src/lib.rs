@@ -16,6 +16,7 @@ pub mod net;
 pub mod os;
 mod print;
 pub mod process;
+pub mod server;
 pub mod signal;
 pub mod sync;
 pub mod task;

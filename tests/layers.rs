@@ -71,7 +71,7 @@ const HOUSES: [House; 3] = [
             &["resolve", "sys/*"],
             &["acceptor", "addr", "socket/*"],
             &["tcp/*", "udp", "unix/*"],
-            &["copy"],
+            &["copy", "server/*"],
         ],
     },
     House {
@@ -80,8 +80,8 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
-            &["task", "thread", "threadpool", "time"],
+            &["debug", "fs", "io", "local", "net", "os", "process", "server", "signal"],
+            &["sync", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],
         ],

@@ -42,6 +42,7 @@ mod running;
 mod rwlocks;
 mod scenarios;
 mod scopes;
+mod servers;
 mod shields;
 mod signals;
 mod sleeping;

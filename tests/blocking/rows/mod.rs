@@ -5,18 +5,20 @@ mod futures;
 mod mpsc;
 mod net;
 mod process;
+mod server;
 mod sync;
 mod task;
 mod unix;
 
 use crate::case::Row;
 
-const TABLES: [&[Row]; 8] = [
+const TABLES: [&[Row]; 9] = [
     fs::ROWS,
     futures::ROWS,
     mpsc::ROWS,
     net::ROWS,
     process::ROWS,
+    server::ROWS,
     sync::ROWS,
     task::ROWS,
     unix::ROWS,
