@@ -72,7 +72,7 @@ const HOUSES: [House; 3] = [
             &["resolve", "sys/*"],
             &["acceptor", "addr", "socket/*"],
             &["tcp/*", "udp", "unix/*"],
-            &["copy"],
+            &["copy", "server/*"],
         ],
     },
     House {
@@ -81,8 +81,8 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
-            &["select", "task", "thread", "threadpool", "time"],
+            &["debug", "fs", "io", "local", "net", "os", "process", "select", "server", "signal"],
+            &["sync", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],
         ],

@@ -74,6 +74,15 @@ impl<T: AsFd> Acceptor<T> {
             true => Limit::NonBlocking,
             false => Limit::None,
         };
+        self.accept_within(limit, when_empty)
+    }
+
+    /// The same with another limit than the user's wish.
+    pub(crate) fn accept_within(
+        &self,
+        limit: impl Fn() -> Limit,
+        when_empty: impl Fn(BorrowedFd<'_>) -> io::Error,
+    ) -> io::Result<(OwnedFd, SockAddr)> {
         self.source.call(Direction::Read, limit, |fd| {
             let accepted = match listener::accept_at_once(fd) {
                 Ok(Some(accepted)) => Ok(accepted),
@@ -85,6 +94,11 @@ impl<T: AsFd> Acceptor<T> {
                 _ => error,
             })
         })
+    }
+
+    /// Waits until there may be a connection, and takes none.
+    pub(crate) fn ready(&self, limit: Limit) -> io::Result<()> {
+        self.source.ready(Direction::Read, || limit)
     }
 
     /// Sets whether the user wants accepting not to wait.

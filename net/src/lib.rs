@@ -8,6 +8,7 @@ mod acceptor;
 mod addr;
 mod copy;
 mod resolve;
+pub mod server;
 mod socket;
 mod sys;
 mod tcp;

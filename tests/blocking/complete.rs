@@ -12,6 +12,10 @@ use crate::sources::files;
 const WITHOUT_ROW: &[(&str, &str)] = &[
     ("ToSocketAddrs::to_socket_addrs", "no name can be made to wait: tcp::a_lookup_is_given_up…"),
     ("TcpListener::bind", "waits for names only"),
+    ("Builder::bind", "waits for names only"),
+    ("Workers::bind", "waits for names only"),
+    ("StreamServer::bind", "waits for names only"),
+    ("StreamServer::stop", "is `Handle::stop`"),
     ("UdpSocket::bind", "waits for names only"),
     ("UdpSocket::connect", "waits for names only"),
     ("UdpSocket::send", "loopback never says that there is no room"),

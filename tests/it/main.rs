@@ -44,6 +44,7 @@ mod rwlocks;
 mod scenarios;
 mod scopes;
 mod select;
+mod servers;
 mod shields;
 mod signals;
 mod sleeping;

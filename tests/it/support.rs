@@ -91,6 +91,10 @@ impl Log {
         self.words.borrow_mut().push(word.into());
     }
 
+    pub(crate) fn words(&self) -> std::cell::RefMut<'_, Vec<String>> {
+        self.words.borrow_mut()
+    }
+
     pub(crate) fn text(&self) -> String {
         self.words.borrow().join(" ")
     }

@@ -60,18 +60,31 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)
 const USERS: libc::c_int = libc::O_NONBLOCK;
 const OURS: libc::c_int = libc::O_NONBLOCK | libc::O_APPEND;
 
+/// How many connections wait for being accepted at most. std's limit is 128; but one thread
+/// accepts here, between two of which a storm of connections may come. The kernel lowers it to
+/// net.core.somaxconn.
+pub(crate) const BACKLOG: i32 = 4096;
+
 /// Makes a listener with the options of std's, that does not block.
 pub(crate) fn listen(addr: &SocketAddr) -> io::Result<TcpListener> {
-    /// std's is 128; but one thread accepts here, between two of which a storm of
-    /// connections may come. The kernel lowers it to net.core.somaxconn.
-    const BACKLOG: i32 = 4096;
+    listen_with(addr, BACKLOG, false)
+}
 
+/// The same with another backlog, and with SO_REUSEPORT if several are to share the address.
+pub(crate) fn listen_with(
+    addr: &SocketAddr,
+    backlog: i32,
+    reuse_port: bool,
+) -> io::Result<TcpListener> {
     let domain = socket2::Domain::for_address(*addr);
     let kind = socket2::Type::STREAM.nonblocking().cloexec();
     let socket = socket2::Socket::new_raw(domain, kind, None)?;
     socket.set_reuse_address(true)?;
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&SockAddr::from(*addr))?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     let listener = TcpListener::from(socket);
     mark(listener.as_fd(), false)?;
     Ok(listener)
@@ -115,7 +128,8 @@ pub(crate) fn is_marked_nonblocking(fd: BorrowedFd<'_>) -> bool {
     flags(fd).is_ok_and(|flags| flags & OURS == USERS)
 }
 
-fn is_listening(fd: BorrowedFd<'_>) -> bool {
+/// Whether it is a socket that listens.
+pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> bool {
     SockRef::from(&fd).is_listener().unwrap_or(false)
 }
 

@@ -5,6 +5,10 @@
 use std::io;
 use std::iter::FusedIterator;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use corovent_runtime::fd::Limit;
+use socket2::SockAddr;
 
 use crate::acceptor::Acceptor;
 use crate::addr::ToSocketAddrs;
@@ -66,8 +70,12 @@ impl TcpListener {
     ///
     /// A lookup is abandoned.
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let io = each_addr(addr, listener::listen)?;
-        Ok(TcpListener { acceptor: Acceptor::made_here(io), made_here: true })
+        Ok(TcpListener::made_here(each_addr(addr, listener::listen)?))
+    }
+
+    /// Takes over a listener that was made here.
+    pub(crate) fn made_here(io: std::net::TcpListener) -> TcpListener {
+        TcpListener { acceptor: Acceptor::made_here(io), made_here: true }
     }
 
     /// Gives the address that the listener is bound to.
@@ -115,7 +123,20 @@ impl TcpListener {
     /// file block, a kill or a timeout that finds the coroutine while a connection is taken
     /// comes after it.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (io, addr) = self.acceptor.accept(|_| sys::would_block())?;
+        self.take_over(self.acceptor.accept(|_| sys::would_block())?)
+    }
+
+    /// Accepts one connection, and waits as the limit says, not as the user wished.
+    pub(crate) fn accept_within(&self, limit: Limit) -> io::Result<(TcpStream, SocketAddr)> {
+        self.take_over(self.acceptor.accept_within(|| limit, |_| sys::would_block())?)
+    }
+
+    /// Waits until there may be a connection.
+    pub(crate) fn ready(&self, limit: Limit) -> io::Result<()> {
+        self.acceptor.ready(limit)
+    }
+
+    fn take_over(&self, (io, addr): (OwnedFd, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
         let addr = sys::ip_addr(&addr)?;
         let io = io.into();
         let stream =

@@ -8,6 +8,8 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
+use corovent_runtime::fd::Limit;
+
 use crate::acceptor::Acceptor;
 use crate::socket::convert_descriptors;
 use crate::sys;
@@ -105,17 +107,19 @@ impl UnixListener {
     /// file block, a kill or a timeout that finds the coroutine while a connection is taken
     /// comes after it.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        // Of one that was shut down, a call that does not block says that it is empty.
-        let when_empty = |fd: BorrowedFd<'_>| match sys::has_ended(fd) {
-            Ok(true) if !listener::is_marked_nonblocking(fd) => {
-                io::Error::from_raw_os_error(libc::EINVAL)
-            }
-            Ok(_) => sys::would_block(),
-            Err(error) => error,
-        };
         let (io, addr) = self.acceptor.accept(when_empty)?;
-        let addr = sys::unix::std_addr(&addr)?;
-        Ok((UnixStream::made_here(io.into()), addr))
+        Ok((UnixStream::made_here(io.into()), sys::unix::std_addr(&addr)?))
+    }
+
+    /// Accepts one connection, and waits as the limit says, not as the user wished.
+    pub(crate) fn accept_within(&self, limit: Limit) -> io::Result<(UnixStream, SocketAddr)> {
+        let (io, addr) = self.acceptor.accept_within(|| limit, when_empty)?;
+        Ok((UnixStream::made_here(io.into()), sys::unix::std_addr(&addr)?))
+    }
+
+    /// Waits until there may be a connection.
+    pub(crate) fn ready(&self, limit: Limit) -> io::Result<()> {
+        self.acceptor.ready(limit)
     }
 
     /// Makes another handle of the same listener, with a descriptor of its own.
@@ -178,6 +182,18 @@ impl UnixListener {
     /// Never; its `next` does, as [`accept`](UnixListener::accept).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
+    }
+}
+
+/// The error of an accept that found nothing: of a listener that was shut down, a call that
+/// does not block says that it is empty.
+fn when_empty(fd: BorrowedFd<'_>) -> io::Error {
+    match sys::has_ended(fd) {
+        Ok(true) if !listener::is_marked_nonblocking(fd) => {
+            io::Error::from_raw_os_error(libc::EINVAL)
+        }
+        Ok(_) => sys::would_block(),
+        Err(error) => error,
     }
 }
 

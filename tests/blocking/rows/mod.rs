@@ -5,6 +5,7 @@ mod futures;
 mod mpsc;
 mod net;
 mod process;
+mod server;
 mod sync;
 mod task;
 mod threadpool;
@@ -18,6 +19,7 @@ const TABLES: [&[Row]; 9] = [
     mpsc::ROWS,
     net::ROWS,
     process::ROWS,
+    server::ROWS,
     sync::ROWS,
     task::ROWS,
     threadpool::ROWS,

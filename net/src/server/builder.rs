@@ -1,0 +1,360 @@
+//! The options of a server, and the ways in which it gets its listener.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::addr::ToSocketAddrs;
+use crate::addr::each_addr;
+use crate::server::limit::Limit;
+use crate::server::listener::Accepts;
+use crate::server::listener::Bound;
+use crate::server::listener::Listener;
+use crate::server::listener::SocketFile;
+use crate::server::request::Outcome;
+use crate::server::stream::StreamServer;
+use crate::server::trouble::Hook;
+use crate::server::trouble::Trouble;
+use crate::server::trouble::tell;
+use crate::server::work::Work;
+use crate::sys::listener;
+use crate::tcp::TcpListener;
+use crate::unix::UnixListener;
+
+/// The options of a [`StreamServer`], to be set before it is bound.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_net::TcpStream;
+/// use corovent_net::server::StreamServer;
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+///
+/// let server = StreamServer::builder()
+///     .limit(100)
+///     .on_error(|trouble| eprintln!("{trouble}"))
+///     .bind("127.0.0.1:0", |mut stream: TcpStream, _| stream.write_all(b"hello"))?;
+/// server.start()?;
+/// let mut text = String::new();
+/// TcpStream::connect(server.local_addr())?.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// assert!(server.stop(Duration::from_secs(1)).is_clean());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a server is made by binding it"]
+pub struct Builder {
+    config: Config,
+}
+
+/// The options of a server whose handlers run on several OS threads, each with a hub of its
+/// own; made by [`Builder::workers`].
+#[must_use = "a server is made by binding it"]
+#[derive(Debug)]
+pub struct Workers {
+    builder: Builder,
+}
+
+/// What all parts of a server look up.
+pub(super) struct Config {
+    pub(super) backlog: i32,
+    pub(super) reuse_port: bool,
+    pub(super) limit: Option<Arc<Limit>>,
+    pub(super) stack_bytes: Option<usize>,
+    /// The threads that serve; zero: the one that starts the server.
+    pub(super) threads: usize,
+    /// How long handlers may go on when the server stops by itself.
+    pub(super) grace: Duration,
+    hook: Box<Hook>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder {
+            config: Config {
+                backlog: listener::BACKLOG,
+                reuse_port: false,
+                limit: None,
+                stack_bytes: None,
+                threads: 0,
+                grace: Duration::from_secs(30),
+                hook: Box::new(tell),
+            },
+        }
+    }
+
+    /// Sets how many connections the kernel keeps until they are accepted, at most
+    /// `net.core.somaxconn`; 4096 if it is not set. It is no limit for a listener that is given.
+    ///
+    /// # Suspends
+    ///
+    /// Never; nor does any other method that sets an option.
+    pub fn backlog(mut self, connections: u32) -> Builder {
+        self.config.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// Lets other servers, also of other processes of the same user, bind the same address and
+    /// port (SO_REUSEPORT); the kernel spreads the connections.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn reuse_port(mut self, reuse_port: bool) -> Builder {
+        self.config.reuse_port = reuse_port;
+        self
+    }
+
+    /// Limits how many handlers are at work at once. Connections beyond that wait in the
+    /// kernel's queue. gevent's name is `StreamServer(…, spawn=n)`.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Panics
+    ///
+    /// If `handlers` is zero.
+    pub fn limit(mut self, handlers: usize) -> Builder {
+        assert!(handlers > 0, "a server that may have no handler would serve nobody");
+        self.config.limit = Some(Limit::new(handlers));
+        self
+    }
+
+    /// Sets how many bytes of stack each handler has, as
+    /// [`Builder::stack_size`](corovent_runtime::Builder::stack_size) does.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn stack_size(mut self, bytes: usize) -> Builder {
+        self.config.stack_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets how long handlers may go on when the server stops without being told how long:
+    /// because its listener has failed, or, in a worker process, because of SIGTERM. 30 seconds
+    /// if it is not set.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn grace(mut self, grace: Duration) -> Builder {
+        self.config.grace = grace;
+        self
+    }
+
+    /// Sets what is called when something goes wrong that the server goes on after: a handler
+    /// that fails, an error of accepting. It is called in the coroutine where that happens, on
+    /// any of the server's threads. If it panics, that goes no further.
+    ///
+    /// Without it a line is written to stderr. gevent's name is `Hub.handle_error`,
+    /// socketserver's `handle_error`.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn on_error(mut self, hook: impl Fn(&Trouble<'_>) + Send + Sync + 'static) -> Builder {
+        self.config.hook = Box::new(hook);
+        self
+    }
+
+    /// Makes the server run on so many OS threads, each with a hub of its own; the thread that
+    /// starts it only waits.
+    ///
+    /// Over TCP each thread has a listener of its own (SO_REUSEPORT), and the kernel spreads
+    /// the connections by their addresses, whatever the threads have to do. Over Unix sockets,
+    /// and with a listener that was given without that option, all accept from one. The limit
+    /// is one for all.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Panics
+    ///
+    /// If `threads` is zero.
+    pub fn workers(mut self, threads: usize) -> Workers {
+        assert!(threads > 0, "a server without threads would serve nobody");
+        self.config.threads = threads;
+        Workers { builder: self }
+    }
+
+    /// Binds to the first of the addresses that works, and listens. Port 0 lets the system
+    /// choose one.
+    ///
+    /// # Suspends
+    ///
+    /// Only if a name has to be looked up.
+    ///
+    /// # Errors
+    ///
+    /// - `AddrInUse`, `PermissionDenied`, … as bind(2) gives them, with the address in the
+    ///   message.
+    /// - `InvalidInput` if there is no address.
+    ///
+    /// # Cancellation
+    ///
+    /// A lookup is abandoned.
+    pub fn bind<A, F, R>(self, addr: A, handler: F) -> io::Result<StreamServer<TcpListener>>
+    where
+        A: ToSocketAddrs,
+        F: Fn(<TcpListener as Listener>::Stream, <TcpListener as Listener>::Addr) -> R + 'static,
+        R: Outcome,
+    {
+        let bound = self.bind_tcp(addr)?;
+        StreamServer::new(self.config, bound, Work::here(handler))
+    }
+
+    /// Binds to a path, at which a file is made, and listens. The file is removed when the
+    /// server stops to accept, if it is still the same.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// - `AddrInUse`, `PermissionDenied`, … as bind(2) gives them, with the path in the message.
+    /// - `InvalidInput` if the path is too long, or has a zero byte.
+    pub fn bind_unix<P, F, R>(self, path: P, handler: F) -> io::Result<StreamServer<UnixListener>>
+    where
+        P: AsRef<Path>,
+        F: Fn(<UnixListener as Listener>::Stream, <UnixListener as Listener>::Addr) -> R + 'static,
+        R: Outcome,
+    {
+        let bound = self.bind_path(path.as_ref())?;
+        StreamServer::new(self.config, bound, Work::here(handler))
+    }
+
+    /// Takes over a listener that was made elsewhere, such as one that was inherited:
+    /// `TcpListener` and `UnixListener` are made from descriptors by `From<OwnedFd>`. The user's
+    /// non-blocking wish does not matter. Once stopped, such a server cannot be started again.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2) gives them.
+    pub fn listener<L, F, R>(self, listener: L, handler: F) -> io::Result<StreamServer<L>>
+    where
+        L: Listener,
+        F: Fn(L::Stream, L::Addr) -> R + 'static,
+        R: Outcome,
+    {
+        StreamServer::new(self.config, Bound::given(listener), Work::here(handler))
+    }
+
+    fn bind_tcp<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Bound<TcpListener>> {
+        let reuse_port = self.config.reuse_port || self.config.threads > 0;
+        let listener = each_addr(addr, |addr| {
+            TcpListener::bind_again(addr, self.config.backlog, reuse_port)
+                .map_err(|error| at(error, addr))
+        })?;
+        Ok(Bound::here(listener, None))
+    }
+
+    fn bind_path(&self, path: &Path) -> io::Result<Bound<UnixListener>> {
+        let bind = || {
+            let address = std::os::unix::net::SocketAddr::from_pathname(path)?;
+            UnixListener::bind_again(&address, self.config.backlog, false)
+        };
+        let listener = bind().map_err(|error| at(error, path.display()))?;
+        Ok(Bound::here(listener, SocketFile::of(path)))
+    }
+}
+
+impl Workers {
+    /// As [`Builder::bind`]; the handler is called on any of the threads.
+    ///
+    /// # Suspends
+    ///
+    /// Only if a name has to be looked up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::bind`].
+    pub fn bind<A, F, R>(self, addr: A, handler: F) -> io::Result<StreamServer<TcpListener>>
+    where
+        A: ToSocketAddrs,
+        F: Fn(<TcpListener as Listener>::Stream, <TcpListener as Listener>::Addr) -> R,
+        F: Send + Sync + 'static,
+        R: Outcome,
+    {
+        let bound = self.builder.bind_tcp(addr)?;
+        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
+    }
+
+    /// As [`Builder::bind_unix`]; the handler is called on any of the threads.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::bind_unix`].
+    pub fn bind_unix<P, F, R>(self, path: P, handler: F) -> io::Result<StreamServer<UnixListener>>
+    where
+        P: AsRef<Path>,
+        F: Fn(<UnixListener as Listener>::Stream, <UnixListener as Listener>::Addr) -> R,
+        F: Send + Sync + 'static,
+        R: Outcome,
+    {
+        let bound = self.builder.bind_path(path.as_ref())?;
+        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
+    }
+
+    /// As [`Builder::listener`]; the handler is called on any of the threads.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::listener`].
+    pub fn listener<L, F, R>(self, listener: L, handler: F) -> io::Result<StreamServer<L>>
+    where
+        L: Listener,
+        F: Fn(L::Stream, L::Addr) -> R + Send + Sync + 'static,
+        R: Outcome,
+    {
+        StreamServer::new(self.builder.config, Bound::given(listener), Work::anywhere(handler))
+    }
+}
+
+/// Adds an address to the error of a bind: several may be tried, and the reason is of one.
+fn at(error: io::Error, address: impl fmt::Display) -> io::Error {
+    io::Error::new(error.kind(), format!("{address}: {error}"))
+}
+
+impl Config {
+    /// Tells the user's hook, whose panic goes no further than the panic hook.
+    pub(super) fn tell(&self, trouble: &Trouble<'_>) {
+        let call = std::panic::AssertUnwindSafe(|| (self.hook)(trouble));
+        let _ = corovent_runtime::catch_unwind(call);
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("backlog", &self.backlog)
+            .field("reuse_port", &self.reuse_port)
+            .field("stack_bytes", &self.stack_bytes)
+            .field("threads", &self.threads)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish()
+    }
+}

@@ -1,0 +1,374 @@
+//! What the parts of a server share with whoever stops it, on any thread.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use corovent_runtime::sync::Condvar;
+use corovent_runtime::sync::Mutex;
+use corovent_runtime::sync::MutexGuard;
+
+/// How long handlers that were killed may take to end.
+pub(super) const KILL_WAIT: Duration = Duration::from_secs(1);
+
+/// A handle of a server, by which any coroutine or thread stops it.
+///
+/// It keeps nothing alive: a server that was dropped is about to end, whoever has its handle.
+#[derive(Clone)]
+pub struct Handle {
+    control: Arc<Control>,
+}
+
+/// What became of the handlers that were at work when a server was stopped.
+///
+/// It displays as a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many came to their ends by themselves, in time.
+    pub finished: usize,
+    /// Those that were killed when the time was up: the addresses of the other ends, or the
+    /// names of worker processes.
+    pub killed: Vec<String>,
+    /// Those that swallowed their kill, or were in a `shield`: they may still be running.
+    pub stuck: Vec<String>,
+    /// Whether a part of the server did not even say what became of its handlers, such as a
+    /// thread that computes without end.
+    pub is_partial: bool,
+}
+
+/// What a server has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted, or datagrams received, that were given to a handler.
+    pub accepted: u64,
+    /// Handlers that are at work.
+    pub active: u64,
+    /// Handlers that returned an error.
+    pub failed: u64,
+    /// Handlers that panicked.
+    pub panicked: u64,
+    /// Errors of accepting or receiving, and of making coroutines.
+    pub errors: u64,
+}
+
+/// The state of a server.
+pub(super) struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether `state.stop` is set, for those who only want to know that.
+    is_stopping: AtomicBool,
+    pub(super) accepted: AtomicU64,
+    pub(super) active: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) panicked: AtomicU64,
+    pub(super) errors: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many sites have not ended.
+    sites: usize,
+    /// Whether it was ever started. A stop that comes first is kept for the first start, or it
+    /// would be lost if it is a moment too early.
+    has_begun: bool,
+    stop: Option<Stop>,
+    report: Report,
+    /// What has made the server stop by itself.
+    error: Option<io::Error>,
+}
+
+/// That handlers have to end, and by when; `None`: whenever they do.
+#[derive(Clone, Copy)]
+struct Stop {
+    deadline: Option<Instant>,
+}
+
+impl Handle {
+    pub(super) fn new(control: &Arc<Control>) -> Handle {
+        Handle { control: Arc::clone(control) }
+    }
+
+    /// Stops the server: from now on connections are refused, handlers have `timeout` to come
+    /// to their ends, and those that do not are killed. Says what became of them.
+    ///
+    /// Called again, also from elsewhere and meanwhile, it can only shorten the time. Of a
+    /// server that has ended it gives the last report. If the server was not started yet, its
+    /// first start will serve what is in the queue and end. A handler that calls it waits for
+    /// itself, and is killed; it may call [`request_stop`](Handle::request_stop). gevent's and
+    /// socketserver's names are `stop` and `shutdown`.
+    ///
+    /// # Suspends
+    ///
+    /// Until the server has ended, which is at most a little over `timeout`.
+    ///
+    /// # Cancellation
+    ///
+    /// The server goes on to stop.
+    pub fn stop(&self, timeout: Duration) -> Report {
+        self.request_stop(timeout);
+        self.control.wait_until_stopped(timeout)
+    }
+
+    /// Begins to stop the server as [`stop`](Handle::stop) does, and does not wait.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn request_stop(&self, timeout: Duration) {
+        self.control.request_stop(Instant::now().checked_add(timeout));
+    }
+
+    /// Whether the server was started and has not ended.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.control.is_running()
+    }
+
+    /// Gives what the server has done so far; not what its worker processes have.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let control = &self.control;
+        Stats {
+            accepted: control.accepted.load(Ordering::Relaxed),
+            active: control.active.load(Ordering::Relaxed),
+            failed: control.failed.load(Ordering::Relaxed),
+            panicked: control.panicked.load(Ordering::Relaxed),
+            errors: control.errors.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    /// Whether every handler came to its end by itself.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.killed.is_empty() && self.stuck.is_empty() && !self.is_partial
+    }
+
+    fn add(&mut self, part: Report) {
+        self.finished += part.finished;
+        self.killed.extend(part.killed);
+        self.stuck.extend(part.stuck);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} finished", self.finished)?;
+        for (names, what) in [(&self.killed, "killed"), (&self.stuck, "would not end")] {
+            if !names.is_empty() {
+                write!(f, ", {} {what} ({})", names.len(), names.join(", "))?;
+            }
+        }
+        if self.is_partial { f.write_str(", others have not said") } else { Ok(()) }
+    }
+}
+
+impl Control {
+    pub(super) fn new() -> Arc<Control> {
+        Arc::new(Control {
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+            is_stopping: AtomicBool::new(false),
+            accepted: AtomicU64::new(0),
+            active: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            panicked: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        })
+    }
+
+    /// Notes that the server is started, with so many sites. False if it runs already.
+    pub(super) fn begin(&self, sites: usize) -> bool {
+        let mut state = self.lock();
+        if state.sites > 0 {
+            return false;
+        }
+        if state.has_begun {
+            state.stop = None;
+            self.is_stopping.store(false, Ordering::Relaxed);
+        }
+        state.has_begun = true;
+        state.sites = sites;
+        state.report = Report::default();
+        state.error = None;
+        true
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.lock().sites > 0
+    }
+
+    /// Whether it is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn request_stop(&self, deadline: Option<Instant>) {
+        let mut state = self.lock();
+        if state.has_begun && state.sites == 0 {
+            return;
+        }
+        let earlier = match state.stop {
+            None => deadline,
+            Some(stop) => deadline.into_iter().chain(stop.deadline).min(),
+        };
+        state.stop = Some(Stop { deadline: earlier });
+        self.is_stopping.store(true, Ordering::Relaxed);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Stops the server for an error that it cannot go on after.
+    pub(super) fn fail(&self, error: io::Error, grace: Duration) {
+        self.lock().error.get_or_insert(error);
+        self.request_stop(Instant::now().checked_add(grace));
+    }
+
+    /// Notes that a site has ended.
+    pub(super) fn end_site(&self, part: Report) {
+        let mut state = self.lock();
+        state.report.add(part);
+        state.sites -= 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Makes those who wait look again. Whoever waits for what is not in the state calls it on
+    /// their own thread.
+    pub(super) fn look_again(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until the server is to stop, or `until` says so.
+    pub(super) fn wait_for_stop(&self, until: impl Fn() -> bool) {
+        let mut state = self.lock();
+        while state.stop.is_none() && !until() {
+            state = self.wait(state);
+        }
+    }
+
+    /// Waits until `done`, or until the time of those who were stopped is up; tells which.
+    pub(super) fn wait_for_crew(&self, done: impl Fn() -> bool) -> bool {
+        let mut state = self.lock();
+        loop {
+            if done() {
+                return true;
+            }
+            let deadline = state.stop.and_then(|stop| stop.deadline);
+            state = match deadline {
+                None => self.wait(state),
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    None | Some(Duration::ZERO) => return false,
+                    Some(left) => self.wait_timeout(state, left),
+                },
+            };
+        }
+    }
+
+    /// Waits until `done`, for so long at most.
+    pub(super) fn wait_at_most(&self, timeout: Duration, done: impl Fn() -> bool) {
+        let end = Instant::now() + timeout;
+        let mut state = self.lock();
+        while !done() {
+            match end.checked_duration_since(Instant::now()) {
+                None | Some(Duration::ZERO) => return,
+                Some(left) => state = self.wait_timeout(state, left),
+            }
+        }
+    }
+
+    /// Whether handlers have some time left.
+    pub(super) fn has_time(&self) -> bool {
+        let stop = self.lock().stop;
+        stop.and_then(|stop| stop.deadline).is_none_or(|deadline| deadline > Instant::now())
+    }
+
+    /// Waits until the server has ended, and takes the error that it ended for.
+    pub(super) fn wait_for_end(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        while state.sites > 0 {
+            state = self.wait(state);
+        }
+        state.error.take().map_or(Ok(()), Err)
+    }
+
+    fn wait_until_stopped(&self, timeout: Duration) -> Report {
+        // Who does not answer within this is stopped in a call of the kernel, or computes.
+        let end = Instant::now().checked_add(timeout.saturating_add(3 * KILL_WAIT));
+        let mut state = self.lock();
+        while state.has_begun && state.sites > 0 {
+            state = match end.map(|end| end.checked_duration_since(Instant::now())) {
+                None => self.wait(state),
+                Some(Some(left)) if !left.is_zero() => self.wait_timeout(state, left),
+                Some(_) => return Report { is_partial: true, ..state.report.clone() },
+            };
+        }
+        state.report.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_timeout<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        timeout: Duration,
+    ) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Says that a site has ended, also if it was killed together with all of its thread.
+pub(super) struct EndOfSite {
+    control: Arc<Control>,
+    report: Report,
+}
+
+impl EndOfSite {
+    pub(super) fn new(control: Arc<Control>) -> EndOfSite {
+        EndOfSite { control, report: Report::default() }
+    }
+
+    /// The site has ended, and that became of its handlers.
+    pub(super) fn with(mut self, report: Report) {
+        self.report = report;
+    }
+}
+
+impl Drop for EndOfSite {
+    fn drop(&mut self) {
+        self.control.end_site(std::mem::take(&mut self.report));
+    }
+}

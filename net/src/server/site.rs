@@ -1,0 +1,194 @@
+//! A server's part on one hub: it accepts, and when the server stops it empties the queue and
+//! waits for the crew.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use corovent_runtime::JoinHandle;
+use corovent_runtime::fd::Limit as Wait;
+use corovent_runtime::sleep;
+use corovent_runtime::spawn;
+
+use crate::server::control::Control;
+use crate::server::control::Report;
+use crate::server::crew::Crew;
+use crate::server::limit::Permit;
+use crate::server::listener::Listener;
+use crate::server::listener::SocketFile;
+use crate::server::trouble::Backoff;
+use crate::server::trouble::Kind;
+use crate::server::trouble::Trouble;
+use crate::server::trouble::kind_of;
+use crate::server::work::Work;
+
+/// How long one wait of the acceptor may last. In a build that cannot unwind no kill ends it,
+/// so it looks now and then whether the server stops.
+pub(super) const PATIENCE: Option<Duration> =
+    if cfg!(panic = "unwind") { None } else { Some(Duration::from_millis(100)) };
+
+/// Accepts from a listener, each connection for a handler.
+pub(super) struct Site<L: Listener> {
+    pub(super) listener: L,
+    /// Removed when the site stops to accept.
+    pub(super) file: Option<Arc<SocketFile>>,
+    pub(super) work: Work<L>,
+    pub(super) crew: Rc<Crew<L::Addr>>,
+}
+
+impl<L: Listener> Site<L> {
+    /// Serves until the server stops, and says what became of the handlers.
+    pub(super) fn serve(mut self) -> Report {
+        let file = self.file.take();
+        let this = Rc::new(self);
+        let (crew, control) = (Rc::clone(&this.crew), Arc::clone(&this.crew.control));
+        let acceptor = start(&control, {
+            let this = Rc::clone(&this);
+            move || this.accept_all()
+        });
+        acceptor.work_until_stop(&control, crew.config.grace);
+        // From here on nobody finds the way here who has not yet.
+        drop(file);
+        this.empty_queue();
+        // Closes the listener: the acceptor has ended.
+        drop(this);
+        crew.disband()
+    }
+
+    /// Accepts until the listener fails, or the server stops.
+    fn accept_all(&self) -> Option<io::Error> {
+        let mut backoff = Backoff::of_accept();
+        while !self.crew.control.is_stopping() {
+            let accepted = self.accept();
+            let (permit, stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => match self.pause_for(&error, &mut backoff) {
+                    true => continue,
+                    false => return Some(error),
+                },
+            };
+            match self.engage(stream, peer, permit) {
+                Ok(()) => backoff.reset(),
+                Err(error) => {
+                    let pause = backoff.take();
+                    self.count_error(&Trouble::Spawn { error: &error, pause });
+                    sleep(pause);
+                }
+            }
+        }
+        None
+    }
+
+    /// Accepts one connection, if there may be one more handler. Until there may be the
+    /// connection stays in the kernel's queue, and this holds no permit until there is one.
+    fn accept(&self) -> io::Result<(Option<Permit>, L::Stream, L::Addr)> {
+        let wait = Wait::from_timeout(PATIENCE);
+        let Some(limit) = &self.crew.config.limit else {
+            let (stream, peer) = self.listener.accept_within(wait)?;
+            return Ok((None, stream, peer));
+        };
+        self.listener.ready(wait)?;
+        let Some(permit) = limit.acquire(PATIENCE) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let (stream, peer) = self.listener.accept_within(Wait::NonBlocking)?;
+        Ok((Some(permit), stream, peer))
+    }
+
+    /// Waits as an error asks for; false if there is no going on.
+    fn pause_for(&self, error: &io::Error, backoff: &mut Backoff) -> bool {
+        let pause = match kind_of(error) {
+            Kind::Empty => return true,
+            Kind::Fatal => return false,
+            Kind::Connection => Duration::ZERO,
+            Kind::Overload => backoff.take(),
+        };
+        self.count_error(&Trouble::Accept { error, pause });
+        if !pause.is_zero() {
+            sleep(pause);
+        }
+        true
+    }
+
+    fn count_error(&self, trouble: &Trouble<'_>) {
+        self.crew.control.errors.fetch_add(1, Ordering::Relaxed);
+        self.crew.config.tell(trouble);
+    }
+
+    fn engage(&self, stream: L::Stream, peer: L::Addr, permit: Option<Permit>) -> io::Result<()> {
+        let work = self.work.clone();
+        let address = peer.clone();
+        self.crew.engage(address, permit, move || work.call(stream, peer))
+    }
+
+    /// Accepts what is in the queue already, which the kernel would reset when the listener is
+    /// closed. Where the number of handlers is limited they wait for their turn.
+    fn empty_queue(&self) {
+        // More may be coming all the time, if others share the listener.
+        for _ in 0..self.crew.config.backlog {
+            if !self.crew.control.has_time() {
+                return;
+            }
+            let Ok((stream, peer)) = self.listener.accept_within(Wait::NonBlocking) else { return };
+            let (work, address) = (self.work.clone(), peer.clone());
+            let limit = self.crew.config.limit.clone();
+            let engaged = self.crew.engage(address, None, move || {
+                let _permit = limit.and_then(|limit| limit.acquire(None));
+                work.call(stream, peer)
+            });
+            if let Err(error) = engaged {
+                return self.count_error(&Trouble::Spawn { error: &error, pause: Duration::ZERO });
+            }
+        }
+    }
+}
+
+/// A coroutine that takes in work, until it is killed or fails.
+pub(super) struct Intake {
+    task: JoinHandle<Option<io::Error>>,
+    has_ended: Rc<Cell<bool>>,
+}
+
+/// Starts the coroutine that takes in work; it returns why it cannot go on.
+pub(super) fn start(
+    control: &Arc<Control>,
+    take_in: impl FnOnce() -> Option<io::Error> + 'static,
+) -> Intake {
+    let has_ended = Rc::new(Cell::new(false));
+    let end = End { has_ended: Rc::clone(&has_ended), control: Arc::clone(control) };
+    let task = spawn(move || {
+        let _end = end;
+        take_in()
+    });
+    Intake { task, has_ended }
+}
+
+/// Says that the coroutine has ended, however that was.
+struct End {
+    has_ended: Rc<Cell<bool>>,
+    control: Arc<Control>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.has_ended.set(true);
+        self.control.look_again();
+    }
+}
+
+impl Intake {
+    /// Lets it work until the server stops, then ends it. If it cannot go on the server stops.
+    pub(super) fn work_until_stop(self, control: &Control, grace: Duration) {
+        control.wait_for_stop(|| self.has_ended.get());
+        self.task.kill();
+        match self.task.join() {
+            Ok(Some(error)) => control.fail(error, grace),
+            // Somebody has killed it, who ends all of the thread's coroutines.
+            Err(_) if !control.is_stopping() => control.request_stop(None),
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
