@@ -56,7 +56,7 @@ const HOUSES: [House; 3] = [
             &["select"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
-            &["block_on", "both", "debug", "signal", "threadpool/*"],
+            &["block_on", "both", "debug", "selectors/*", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],
@@ -82,7 +82,7 @@ const HOUSES: [House; 3] = [
         layers: &[
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "io", "local", "net", "os", "process", "signal", "sync"],
-            &["select", "task", "thread", "threadpool", "time"],
+            &["select", "selectors", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],
         ],
