@@ -17,6 +17,7 @@ pub mod os;
 mod print;
 pub mod process;
 pub mod select;
+pub mod selectors;
 pub mod server;
 pub mod signal;
 pub mod sync;

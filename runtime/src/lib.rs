@@ -25,6 +25,7 @@ mod run;
 mod scheduler;
 mod scope;
 pub mod select;
+pub mod selectors;
 pub mod signal;
 mod stack;
 pub mod stdio;

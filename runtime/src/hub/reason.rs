@@ -14,6 +14,8 @@ pub(crate) enum Reason {
     Readable(RawFd),
     /// Room on an fd.
     Writable(RawFd),
+    /// Any of the descriptors of the epoll instance with that number.
+    Descriptors(RawFd),
     /// The end of another coroutine, by its number.
     Join(u64),
     /// `unpark`.
@@ -103,6 +105,7 @@ impl Reason {
             Reason::Sleep => "sleep",
             Reason::Readable(_) => "read",
             Reason::Writable(_) => "write",
+            Reason::Descriptors(_) => "descriptors",
             Reason::Join(_) => "join",
             Reason::Park => "unpark",
             Reason::Ends => "end of all",
@@ -138,7 +141,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
         match self {
-            Reason::Readable(fd) | Reason::Writable(fd) => write!(f, " (fd {fd})"),
+            Reason::Readable(fd) | Reason::Writable(fd) | Reason::Descriptors(fd) => {
+                write!(f, " (fd {fd})")
+            }
             Reason::Join(id) => write!(f, " (#{id})"),
             Reason::Process(pid) => write!(f, " (pid {pid})"),
             _ => Ok(()),

@@ -406,7 +406,9 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
 fn pass_baton(state: &mut State, reason: Reason) {
     let State { readiness, scheduler, .. } = state;
     match reason {
-        Reason::Readable(fd) => wake_waiter(readiness, scheduler, fd, Direction::Read),
+        Reason::Readable(fd) | Reason::Descriptors(fd) => {
+            wake_waiter(readiness, scheduler, fd, Direction::Read);
+        }
         Reason::Writable(fd) => wake_waiter(readiness, scheduler, fd, Direction::Write),
         _ => {}
     }

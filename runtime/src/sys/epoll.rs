@@ -192,3 +192,15 @@ pub(crate) fn poll_any(fds: &[RawFd], bits: u32) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// One entry of [`poll_now`], as the kernel reads and writes it.
+pub(crate) use libc::pollfd as PollEntry;
+
+/// Asks what several descriptors are ready for, and writes it into the entries. Gives how many
+/// have something.
+pub(crate) fn poll_now(entries: &mut [PollEntry]) -> io::Result<usize> {
+    let len = entries.len() as libc::nfds_t;
+    // SAFETY: `entries` are as many as is said.
+    let count = check(unsafe { libc::poll(entries.as_mut_ptr(), len, 0) })?;
+    Ok(count as usize)
+}

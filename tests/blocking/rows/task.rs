@@ -1,6 +1,12 @@
 //! Coroutines that wait for each other, for time, for signals and for other threads.
 
 use std::cell::Cell;
+use std::io;
+use std::io::PipeReader;
+use std::io::PipeWriter;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -11,6 +17,11 @@ use std::time::Instant;
 use corovent::io::wait_readable;
 use corovent::io::wait_writable;
 use corovent::scope;
+use corovent::selectors::Events;
+use corovent::selectors::PollFd;
+use corovent::selectors::PollFlags;
+use corovent::selectors::Selector;
+use corovent::selectors::poll;
 use corovent::shield;
 use corovent::signal;
 use corovent::sleep;
@@ -112,6 +123,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row { functions: &["wait_readable"], make: readable, lacks: &[] },
     Row { functions: &["wait_writable"], make: writable, lacks: &[] },
+    Row { functions: &["Selector::select"], make: selecting, lacks: &[] },
+    Row { functions: &["poll"], make: polling, lacks: &[] },
 ];
 
 /// Whatever ends the call, its scope then waits for the child, and that for the release.
@@ -301,4 +314,34 @@ fn writable() -> Case {
     Case::new(call)
         .limited(move |limit| is_over(wait_writable(&*inner, Instant::now() + limit)))
         .released(move || std::io::Read::read_exact(&mut &reader, &mut [0; 4096]).unwrap())
+}
+
+/// A call that waits until a pipe has something; the wait tells whether that was so.
+fn with_pipe(
+    (reader, mut writer): (PipeReader, PipeWriter),
+    wait: impl Fn(&PipeReader, Option<Duration>) -> io::Result<bool> + Send + Sync + 'static,
+) -> Case {
+    let (reader, wait) = (Arc::new(reader), Arc::new(wait));
+    let (inner, limited) = (Arc::clone(&reader), Arc::clone(&wait));
+    let call = move || {
+        assert!(wait(&reader, None)?);
+        (&*reader).read_exact(&mut [0])
+    };
+    let write = Mutex::new(move || writer.write_all(&[1]).unwrap());
+    Case::new(call)
+        .limited(move |limit| !limited(&inner, Some(limit)).unwrap())
+        .released(move || write.lock().unwrap()())
+}
+
+fn selecting() -> Case {
+    let (reader, writer) = io::pipe().unwrap();
+    let selector = Selector::new().unwrap();
+    selector.register(reader.try_clone().unwrap(), Events::READ, ()).unwrap();
+    with_pipe((reader, writer), move |_, limit| Ok(!selector.select(limit)?.is_empty()))
+}
+
+fn polling() -> Case {
+    with_pipe(io::pipe().unwrap(), |reader, limit| {
+        Ok(poll(&mut [PollFd::new(reader.as_raw_fd(), PollFlags::IN)], limit)? == 1)
+    })
 }
