@@ -95,7 +95,7 @@ impl Plan {
                     comparison.rows.push(figures);
                 }
                 // The kernel, or what keeps the process from it, may not allow a model.
-                Err(error) => println!("{:<13} cannot run: {error}", model.name),
+                Err(error) => println!("| {:<13} | cannot run: {error} |", model.name),
             }
         }
         if comparison.rows.is_empty() {

@@ -108,6 +108,8 @@ pub(crate) fn talk_alone(
 
 /// What the clients share. They are on one thread: no lock is needed.
 struct Load {
+    /// Connections that have had an answer, be it before the measurement.
+    greeted: Cell<usize>,
     is_measured: Cell<bool>,
     requests: Cell<u64>,
     served: Cell<usize>,
@@ -119,6 +121,7 @@ struct Load {
 impl Load {
     fn new() -> Result<Rc<Load>, Box<dyn Error>> {
         Ok(Rc::new(Load {
+            greeted: Cell::new(0),
             is_measured: Cell::new(false),
             requests: Cell::new(0),
             served: Cell::new(0),
@@ -133,7 +136,11 @@ impl Load {
         clients: Vec<JoinHandle<io::Result<()>>>,
         time: Duration,
     ) -> Result<Talk, Box<dyn Error>> {
-        // The first answers are about connections that are made and memory that is touched.
+        // First all connections are made, and some answers given: memory is touched by them.
+        let start = Instant::now();
+        while self.greeted.get() < clients.len() && start.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(5));
+        }
         sleep(time / 5);
         let (before, start) = (server.usage()?, Instant::now());
         self.is_measured.set(true);
@@ -176,6 +183,9 @@ impl Load {
                     *self.wrong.borrow_mut() = Some(error);
                 }
                 break;
+            }
+            if number == 0 {
+                self.greeted.set(self.greeted.get() + 1);
             }
             if self.is_measured.get() {
                 self.requests.set(self.requests.get() + 1);

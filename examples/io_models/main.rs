@@ -75,6 +75,8 @@ Usage: io_models list
   --svg FILE       writes a chart as well";
 
 const ADDR_DEFAULT: &str = "127.0.0.1:7777";
+/// So many may knock before they are let in, if the system allows it.
+const QUEUE: i32 = 4096;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
@@ -110,6 +112,8 @@ fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
 fn serve(model: &Model, addr: &str) -> Result<(), Box<dyn Error>> {
     let listener =
         TcpListener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+    // std's queue is short: whoever finds it full tries again a second later.
+    rustix::net::listen(&listener, QUEUE)?;
     stop_on_signals()?;
     println!("listening on {}", listener.local_addr()?);
     (model.serve)(listener)?;

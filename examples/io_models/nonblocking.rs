@@ -1,6 +1,7 @@
 //! Non-blocking calls and no way to wait: the server asks everybody, over and over.
 
 use std::io;
+use std::iter;
 use std::net::TcpListener;
 
 use crate::connection::Connection;
@@ -13,7 +14,7 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
     // The loop never sleeps: that is the model. A short sleep would save the processor, and
     // make every answer late.
     loop {
-        connections.extend(accept(&listener));
+        connections.extend(iter::from_fn(|| accept(&listener)));
         connections.retain_mut(|connection| connection.serve() != Outcome::Closed);
     }
 }

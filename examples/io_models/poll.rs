@@ -2,6 +2,7 @@
 //! sides walk over all of it at every call.
 
 use std::io;
+use std::iter;
 use std::net::TcpListener;
 
 use rustix::event::PollFd;
@@ -30,9 +31,7 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
             !is_ready || connection.serve() != Outcome::Closed
         });
         if ready.next() == Some(true) {
-            while let Some(connection) = accept(&listener) {
-                connections.push(connection);
-            }
+            connections.extend(iter::from_fn(|| accept(&listener)));
         }
     }
 }
