@@ -10,6 +10,7 @@ mod chat_of_thousands;
 mod comparison;
 mod echo_client;
 mod echo_server;
+mod io_models;
 mod length_framed;
 mod many_connections;
 mod std_swap;

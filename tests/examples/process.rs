@@ -91,7 +91,7 @@ impl Process {
         Ending { code, stdout, stderr }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 }
