@@ -8,6 +8,7 @@ mod process;
 mod chat;
 mod chat_of_thousands;
 mod comparison;
+mod crawler;
 mod echo_client;
 mod echo_server;
 mod length_framed;
