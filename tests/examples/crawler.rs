@@ -213,7 +213,7 @@ fn broken_links_are_told() {
     assert!(cut.starts_with(&format!("http://{addr}/cut: ")), "{cut}");
     assert_eq!(
         ending.stdout,
-        [told("/broken", "500", "/"), told("/gone/too", "404", "/a"), told("/gone", "404", "/"),]
+        [told("/broken", "500", "/"), told("/gone/too", "404", "/a"), told("/gone", "404", "/")]
     );
 }
 

@@ -13,4 +13,5 @@ mod echo_client;
 mod echo_server;
 mod length_framed;
 mod many_connections;
+mod processes;
 mod std_swap;
