@@ -7,6 +7,7 @@
 
 mod support;
 
+mod async_results;
 mod barriers;
 mod batons;
 mod channel_ends;
@@ -39,6 +40,7 @@ mod pool;
 mod processes;
 mod random;
 mod readiness;
+mod reentrant;
 mod reference;
 mod running;
 mod rwlocks;
@@ -46,6 +48,7 @@ mod scenarios;
 mod scopes;
 mod select;
 mod selectors;
+mod semaphores;
 mod servers;
 mod shields;
 mod signals;

@@ -59,10 +59,14 @@ pub(crate) enum What {
     Once,
     /// The other side of what is being opened.
     Open,
+    /// Permits of a semaphore.
+    Permit,
     /// A lock, together with others that read.
     ReadLock,
     /// A value from a channel.
     Receive,
+    /// A value, or an error, that is set once.
+    Result,
     /// Room in the line of a thread pool.
     Room,
     /// The coroutines of a scope.
@@ -121,8 +125,10 @@ impl Reason {
             Reason::Queue(What::Lookup, _) => "name lookup",
             Reason::Queue(What::Once, _) => "initialisation",
             Reason::Queue(What::Open, _) => "open",
+            Reason::Queue(What::Permit, _) => "permit",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
+            Reason::Queue(What::Result, _) => "result",
             Reason::Queue(What::Room, _) => "room for a job",
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Select, _) => "one of several",
