@@ -38,6 +38,7 @@ mod pipes;
 mod polling;
 mod pool;
 mod processes;
+mod queues;
 mod random;
 mod readiness;
 mod reentrant;
