@@ -512,6 +512,27 @@ fn a_comparison_may_wait() {
 }
 
 #[test]
+fn a_queue_is_closed_after_a_comparison() {
+    run(|| {
+        let (queue, act, _) = Odd::queue(6, &[5, 2, 8, 1]);
+        *act.borrow_mut() = Some(Rc::new(park));
+        let own = Rc::clone(&queue);
+        let getter = spawn(move || own.get().map(|item| item.0));
+        yield_now();
+        assert!(timeout(SHORT, || queue.close_now()).is_err());
+        assert!(!queue.is_closed());
+        let own = Rc::clone(&queue);
+        let closing = spawn(move || own.close_now().len());
+        yield_now();
+        *act.borrow_mut() = None;
+        getter.thread().unpark();
+        assert_eq!(closing.join().unwrap(), 3);
+        assert_eq!(getter.join().unwrap(), Ok(1));
+        assert_eq!(queue.get().map(|item| item.0), Err(GetError));
+    });
+}
+
+#[test]
 fn one_that_is_killed_while_it_compares_leaves_all_items() {
     run(|| {
         let (queue, act, _) = Odd::queue(6, &[5, 2, 8, 1]);
@@ -537,7 +558,7 @@ fn a_comparison_may_use_the_queue_but_not_take_from_it() {
         *act.borrow_mut() = Some(Rc::new(move || {
             let queue = own.upgrade().unwrap();
             assert!(queue.try_get().is_err());
-            assert!(queue.len() > 0);
+            assert!(!queue.is_empty());
             if queue.len() < 5 {
                 queue.put(make(1)).unwrap();
             }
