@@ -163,7 +163,11 @@ impl Case {
             Any::Joinable(queue) => queue.len(),
             Any::Channel(_) => 0,
         };
-        if len > self.bound { Err(format!("{len} items in room for {}", self.bound)) } else { Ok(()) }
+        if len > self.bound {
+            Err(format!("{len} items in room for {}", self.bound))
+        } else {
+            Ok(())
+        }
     }
 
     fn note_taken(&self, item: Option<Item>) -> Result<(), String> {
@@ -242,10 +246,14 @@ impl Model for Queues {
         let limit = Duration::from_micros;
         match *act {
             Act::Put(n) => self.put(task, n, |any, item| any!(any, q => q.put(item).is_ok())),
-            Act::TryPut(n) => self.put(task, n, |any, item| any!(any, q => q.try_put(item).is_ok())),
-            Act::PutWithin(n, micros) => self.put(task, n, |any, item| {
-                any!(any, q => q.put_timeout(item, limit(micros)).is_ok())
-            }),
+            Act::TryPut(n) => {
+                self.put(task, n, |any, item| any!(any, q => q.try_put(item).is_ok()))
+            }
+            Act::PutWithin(n, micros) => self.put(
+                task,
+                n,
+                |any, item| any!(any, q => q.put_timeout(item, limit(micros)).is_ok()),
+            ),
             Act::Get(n) => {
                 let case = self.case(n);
                 case.note_taken(any!(&case.any, q => q.get().ok()))
