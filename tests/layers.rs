@@ -56,7 +56,7 @@ const HOUSES: [House; 3] = [
             &["select"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
-            &["block_on", "both", "debug", "selectors/*", "signal", "threadpool/*"],
+            &["block_on", "both", "debug", "selectors/*", "signal/*", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],
