@@ -1,3 +1,33 @@
 //! Signals of the operating system as ordinary wakeups.
 
+pub use corovent_runtime::signal::Guard;
+pub use corovent_runtime::signal::Iter;
+pub use corovent_runtime::signal::SIGABRT;
+pub use corovent_runtime::signal::SIGALRM;
+pub use corovent_runtime::signal::SIGCHLD;
+pub use corovent_runtime::signal::SIGCONT;
+pub use corovent_runtime::signal::SIGHUP;
+pub use corovent_runtime::signal::SIGINT;
+pub use corovent_runtime::signal::SIGIO;
+pub use corovent_runtime::signal::SIGPIPE;
+pub use corovent_runtime::signal::SIGPROF;
+pub use corovent_runtime::signal::SIGPWR;
+pub use corovent_runtime::signal::SIGQUIT;
+pub use corovent_runtime::signal::SIGSYS;
+pub use corovent_runtime::signal::SIGTERM;
+pub use corovent_runtime::signal::SIGTRAP;
+pub use corovent_runtime::signal::SIGTSTP;
+pub use corovent_runtime::signal::SIGTTIN;
+pub use corovent_runtime::signal::SIGTTOU;
+pub use corovent_runtime::signal::SIGURG;
+pub use corovent_runtime::signal::SIGUSR1;
+pub use corovent_runtime::signal::SIGUSR2;
+pub use corovent_runtime::signal::SIGVTALRM;
+pub use corovent_runtime::signal::SIGWINCH;
+pub use corovent_runtime::signal::SIGXCPU;
+pub use corovent_runtime::signal::SIGXFSZ;
+pub use corovent_runtime::signal::Signals;
+pub use corovent_runtime::signal::on;
+pub use corovent_runtime::signal::real_time;
+pub use corovent_runtime::signal::reset;
 pub use corovent_runtime::signal::wait;

@@ -57,7 +57,7 @@ const HOUSES: [House; 3] = [
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug", "selectors/*", "signal", "threadpool/*"],
+            &["block_on", "both", "debug", "selectors/*", "signal/*", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],

@@ -363,8 +363,8 @@ fn a_pool_that_is_dropped_does_what_was_submitted() {
         assert_eq!(jobs.into_iter().map(|job| job.join().unwrap()).sum::<i32>(), 4950);
         wait_for_threads("dropped", 0);
         // One that has done nothing has no threads either.
-        drop(Builder::new().name("dropped").build());
-        assert_eq!(threads_named("dropped"), 0);
+        drop(Builder::new().name("unused").build());
+        assert_eq!(threads_named("unused"), 0);
         // The last owner may be a job.
         let pool = Arc::new(Builder::new().threads(1).name("dropped").build());
         let own = Arc::clone(&pool);

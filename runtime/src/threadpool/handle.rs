@@ -153,8 +153,8 @@ impl<T> JobHandle<T> {
     /// Calls a closure with the result when the job has ended: on this thread, in a coroutine
     /// of its hub, whose handle is given.
     ///
-    /// The closure need not be `Send`, and may wait. It runs after the callbacks of jobs that
-    /// ended before; if the job has ended already it runs all the same. A panic of it is that
+    /// The closure need not be `Send`, and may wait. Callbacks begin in the order in which their
+    /// jobs ended; if a job has ended already, its callback runs all the same. A panic of it is that
     /// of the coroutine, and killing the coroutine gives the callback up, not the job. Python's
     /// name is `add_done_callback`, gevent's `AsyncResult.rawlink`; as there, a thread that
     /// does not let its hub run has its callbacks later. Without a hub this makes one; for a
@@ -193,7 +193,7 @@ impl<T> JobHandle<T> {
         T: 'static,
         R: 'static,
     {
-        spawn(move || f(self.join()))
+        spawn(move || f(self.job.wait_in_order()))
     }
 
     /// Calls a closure with the result when the job has ended: on the pool's thread that has

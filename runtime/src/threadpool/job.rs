@@ -14,11 +14,14 @@ use std::io;
 use std::mem;
 use std::panic;
 use std::panic::AssertUnwindSafe;
+use std::ptr;
 use std::sync::Arc;
 use std::thread;
 
 use crate::hub;
+use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::join::got_it_after_all;
 use crate::join::interrupted;
@@ -148,6 +151,24 @@ impl<T> Job<T> {
                 taken
             }
         }
+    }
+
+    /// Waits for the result, and lets those of this hub go on first that wait for jobs which
+    /// ended earlier: they were told, but the hub has perhaps not read it.
+    pub(super) fn wait_in_order(&self) -> thread::Result<T> {
+        let ticket = hub::current().map(Hub::ticket);
+        let result = self.wait();
+        if let Some(hub) = hub::current()
+            && ticket == Some(hub.ticket())
+        {
+            // It has not waited. What is posted now is read after what they were told.
+            let reason = Reason::Queue(What::Blocking, ptr::from_ref(&self.state).addr());
+            hub.shared().post_wake(hub.ticket());
+            if hub.block(Deadline::NEVER, reason, Mode::Plain) == Outcome::Interrupted {
+                interrupted();
+            }
+        }
+        result
     }
 
     /// Gives the result if it is there.

@@ -24,6 +24,7 @@ use corovent::selectors::Selector;
 use corovent::selectors::poll;
 use corovent::shield;
 use corovent::signal;
+use corovent::signal::Signals;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::thread;
@@ -121,6 +122,7 @@ pub(crate) const ROWS: &[Row] = &[
             ("ended hub", "as above"),
         ],
     },
+    Row { functions: &["Signals::wait", "Iter::next"], make: signals, lacks: &[] },
     Row { functions: &["wait_readable"], make: readable, lacks: &[] },
     Row { functions: &["wait_writable"], make: writable, lacks: &[] },
     Row { functions: &["Selector::select"], make: selecting, lacks: &[] },
@@ -283,6 +285,18 @@ fn signal_wait() -> Case {
         unsafe { libc::kill(std::process::id() as libc::pid_t, libc::SIGUSR2) };
     };
     Case::new(|| signal::wait(&[libc::SIGUSR2]).map(drop)).released(send).keep(turn)
+}
+
+/// Of real-time signals none is merged with another.
+fn signals() -> Case {
+    let turn = SIGNALS.lock().unwrap_or_else(|error| error.into_inner());
+    let number = signal::real_time(1).unwrap();
+    let signals = Signals::new(&[number]).unwrap();
+    let send = move || {
+        // SAFETY: the signal is caught, so its default action is off.
+        unsafe { libc::kill(std::process::id() as libc::pid_t, number) };
+    };
+    Case::new(move || signals.wait().map(drop)).released(send).keep(turn)
 }
 
 fn readable() -> Case {
