@@ -13,7 +13,7 @@ mod unix;
 
 use crate::case::Row;
 
-const TABLES: [&[Row]; 9] = [
+const TABLES: &[&[Row]] = &[
     fs::ROWS,
     futures::ROWS,
     mpsc::ROWS,
@@ -28,5 +28,5 @@ const TABLES: [&[Row]; 9] = [
 
 /// All rows of the table.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLES.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
