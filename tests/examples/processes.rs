@@ -1,9 +1,17 @@
-//! `processes run`: how commands end, how many run at once, and what is left of them.
+//! `processes`: how commands end, how many run at once, and what is left of them; and a server
+//! whose workers are processes.
 
 use std::fs;
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 
+use rustix::process::Pid;
 use rustix::process::Signal;
+use rustix::process::kill_process;
 use tempfile::TempDir;
 
 use crate::process::Ending;
@@ -42,7 +50,14 @@ fn the_help_names_the_options() {
     let ending = run(PROGRAM, &["--help"]);
     ending.assert_done();
     let text = ending.stdout.join("\n");
-    for part in ["Usage: processes run", "--jobs N", "--timeout S", "SIGTERM"] {
+    for part in [
+        "Usage: processes run",
+        "processes serve",
+        "--workers N",
+        "--jobs N",
+        "--timeout S",
+        "SIGTERM",
+    ] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
 }
@@ -56,6 +71,11 @@ fn bad_arguments_are_refused_in_one_line() {
     check(&["run", "--colour", "true"], "unknown option --colour");
     check(&["run", "--jobs"], "--jobs needs a number");
     check(&["run", "--jobs", "0", "true"], "--jobs needs a number, not '0'");
+    check(&["serve", "nonsense"], "cannot listen on nonsense: ");
+    check(&["serve", "--workers"], "--workers needs a number");
+    check(&["serve", "--workers", "0"], "--workers needs a number from 1 to 1000, not '0'");
+    check(&["serve", "--colour"], "unknown option --colour");
+    check(&["serve", "127.0.0.1:0", "more"], "unexpected argument 'more'");
     check(&["run", "--timeout", "-1", "true"], "--timeout needs a number of seconds, not '-1'");
 }
 
@@ -168,4 +188,92 @@ fn a_signal_kills_those_that_run() {
         }
         fs::remove_file(directory.path().join("pid")).unwrap();
     }
+}
+
+/// A connection to a worker, which is one process for all of it.
+struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn connect(addr: &str) -> io::Result<Client> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_nodelay(true)?;
+        Ok(Client { reader: BufReader::new(stream) })
+    }
+
+    fn ask(&self, line: &str) -> io::Result<()> {
+        self.reader.get_ref().write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// An answer, and the process that gave it.
+    fn answer(&mut self) -> io::Result<(String, String)> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line)?;
+        let line = line.strip_suffix(")\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let (text, pid) = line.rsplit_once(" (process ").unwrap();
+        let (text, _) = text.rsplit_once(" worker ").unwrap();
+        Ok((text.to_owned(), pid.to_owned()))
+    }
+}
+
+/// Connects until the worker is none of these processes.
+fn another_worker(addr: &str, others: &[&str]) -> (Client, String) {
+    loop {
+        // One may get a worker that is just dying.
+        let connect = || {
+            let mut client = Client::connect(addr)?;
+            client.ask("10")?;
+            let (text, pid) = client.answer()?;
+            assert_eq!(text, "4 primes up to 10, counted by");
+            Ok::<(Client, String), io::Error>((client, pid))
+        };
+        if let Ok((client, pid)) = connect()
+            && !others.contains(&pid.as_str())
+        {
+            return (client, pid);
+        }
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn workers_are_processes_that_answer_at_one_address() {
+    let args = ["serve", "--workers", "2", "127.0.0.1:0"];
+    let (program, addr) = Process::start_server(PROGRAM, &args);
+    let (mut first, one) = another_worker(&addr, &[]);
+    let (mut second, two) = another_worker(&addr, &[&one]);
+    // One computes, the other answers meanwhile.
+    first.ask("10000000").unwrap();
+    for (line, expected) in [
+        ("0", "0 primes up to 0, counted by"),
+        ("2", "1 primes up to 2, counted by"),
+        ("100000", "9592 primes up to 100000, counted by"),
+        ("some", "a number from 0 to 10000000 is needed, says"),
+        ("10000001", "a number from 0 to 10000000 is needed, says"),
+        ("-1", "a number from 0 to 10000000 is needed, says"),
+    ] {
+        second.ask(line).unwrap();
+        assert_eq!(second.answer().unwrap(), (expected.to_owned(), two.clone()));
+    }
+    let expected = "664579 primes up to 10000000, counted by".to_owned();
+    assert_eq!(first.answer().unwrap(), (expected, one.clone()));
+
+    // One that is killed is started again, and nobody else notices.
+    kill_process(Pid::from_raw(one.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    assert!(first.answer().is_err());
+    let (third, three) = another_worker(&addr, &[&one, &two]);
+    second.ask("3").unwrap();
+    assert_eq!(second.answer().unwrap().0, "2 primes up to 3, counted by");
+
+    drop((second, third));
+    program.signal(Signal::TERM);
+    let ending = program.end();
+    assert_eq!(ending.code, Some(0), "{ending:?}");
+    assert_eq!(ending.stdout.last().unwrap(), "2 workers have ended");
+    let served = |line: &&String| line.starts_with("worker ") && line.ends_with(" clients");
+    assert_eq!(ending.stdout.iter().filter(served).count(), 2, "{ending:?}");
+    // What is told of the one that was killed.
+    assert!(ending.stderr.len() == 1 && ending.stderr[0].contains("signal: 9"), "{ending:?}");
+    assert!([&one, &two, &three].iter().all(|pid| !runs(pid)));
 }
