@@ -46,7 +46,9 @@ mod epoll_level;
 mod nonblocking;
 mod poll;
 mod select;
+mod selectors;
 mod signal_driven;
+mod socketserver;
 mod thread_pool;
 mod threads;
 

@@ -27,6 +27,9 @@ use crate::tally::Tally;
 /// A server that does not start or stop within this time never will.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What strace(1) is to write down.
+const CALLS: &str = "trace=network,read,write,epoll_wait,epoll_pwait,epoll_pwait2";
+
 /// One running server.
 pub(crate) struct Server {
     pub(crate) addr: String,
@@ -50,11 +53,11 @@ impl Server {
         Server::start_command(Command::new(env::current_exe()?), model)
     }
 
-    /// Starts it under strace(1), which counts its calls; an error if there is none.
+    /// Starts it under strace(1), which writes down its calls; an error if there is none.
     pub(crate) fn start_traced(model: &Model) -> Result<Server, Box<dyn Error>> {
         let mut command = Command::new("strace");
         // The tracer is the grandchild, so that signals and /proc still mean the server.
-        command.args(["-D", "-f", "-c", "-qq"]).arg(env::current_exe()?);
+        command.args(["-D", "-f", "-qq", "-e", CALLS]).arg(env::current_exe()?);
         Server::start_command(command, model)
     }
 

@@ -20,7 +20,7 @@ use crate::process::Process;
 use crate::process::run;
 
 const PROGRAM: &str = "io_models";
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 13] = [
     "blocking",
     "nonblocking",
     "threads",
@@ -31,6 +31,8 @@ const MODELS: [&str; 11] = [
     "epoll_edge",
     "signal_driven",
     "async_io",
+    "selectors",
+    "socketserver",
     "coroutines",
 ];
 
