@@ -38,7 +38,7 @@ pub(crate) struct Server {
     errors: Option<JoinHandle<String>>,
 }
 
-/// What a process has used up, but for the thread that waits for signals.
+/// What a process has used up, but for its first thread, which waits for signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
@@ -111,12 +111,13 @@ impl Server {
         let mut usage = Usage { cpu_seconds: 0.0, resident_bytes: 0, threads: 0, switches: 0 };
         for task in fs::read_dir(format!("{directory}/task"))? {
             let task = task?.path();
+            // The first thread has the number of the process.
+            if task.ends_with(self.child.id().to_string()) {
+                continue;
+            }
             // A thread may end at any time.
             let read = |name| fs::read_to_string(task.join(name));
             let (Ok(status), Ok(schedule)) = (read("status"), read("schedstat")) else { continue };
-            if status.starts_with("Name:\tstop\n") {
-                continue;
-            }
             // Nanoseconds on a processor, by the kernel's Documentation/scheduler/sched-stats.
             let cpu_ns: u64 = schedule.split(' ').next().unwrap_or_default().parse()?;
             usage.cpu_seconds += cpu_ns as f64 / 1e9;
