@@ -122,12 +122,20 @@ const CLAIMS: &[Claim] = &[
         judge: |own, all| grows(own, all, true),
     },
     Claim {
-        models: &["epoll_level", "epoll_edge", "coroutines"],
+        models: &["epoll_level", "epoll_edge", "selectors", "socketserver", "coroutines"],
         text: "costs what the clients cost that talk, however many are silent",
         judge: |own, all| grows(own, all, false),
     },
     Claim {
-        models: &["poll", "epoll_level", "epoll_edge", "async_io", "coroutines"],
+        models: &[
+            "poll",
+            "epoll_level",
+            "epoll_edge",
+            "async_io",
+            "selectors",
+            "socketserver",
+            "coroutines",
+        ],
         text: "serves them all at once",
         judge: |own, all| serves(own, all, all.connections),
     },
@@ -192,6 +200,16 @@ const CLAIMS: &[Claim] = &[
         },
     },
     Claim {
+        models: &["selectors"],
+        text: "is what it waits with, in another form, for about the same price",
+        judge: |own, all| costs_like(own, all, "epoll_level"),
+    },
+    Claim {
+        models: &["socketserver"],
+        text: "saves the loop and costs what its coroutines cost",
+        judge: |own, all| costs_like(own, all, "coroutines"),
+    },
+    Claim {
         models: &["coroutines"],
         text: "is written like threads and runs like epoll, on one thread",
         judge: |own, all| {
@@ -238,6 +256,12 @@ fn few(all: &Comparison) -> Verdict {
 fn serves(own: &Figures, all: &Comparison, expected: usize) -> Verdict {
     let served = own.many.served;
     agree_if(served == expected, format!("of {} clients it served {served}", all.connections))
+}
+
+fn costs_like(own: &Figures, all: &Comparison, other: &str) -> Verdict {
+    let Some(figures) = all.get(other) else { return without(other) };
+    let (own, its) = (own.many.cpu_us(), figures.many.cpu_us());
+    agree_if(own < its * ALIKE, format!("{own:.1} us for each request, {other} {its:.1}"))
 }
 
 /// Whether silent clients make the one that talks dearer.

@@ -3,6 +3,7 @@
 //! The kernel says when the next call has a chance; how it says so is all by which these
 //! models differ. A connection that waits owns no buffer but what the client has not taken.
 
+use std::cell::RefCell;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Read;
@@ -23,7 +24,7 @@ use crate::upper::BUFFER_BYTES;
 pub(crate) struct Connection {
     stream: TcpStream,
     /// The rest of an answer for which there was no room.
-    owed: Vec<u8>,
+    owed: RefCell<Vec<u8>>,
 }
 
 /// What came of one try.
@@ -41,11 +42,11 @@ impl Connection {
     ///
     /// A client that does not take its answers is not read from: what it is owed stays small.
     pub(crate) fn wants_room(&self) -> bool {
-        !self.owed.is_empty()
+        !self.owed.borrow().is_empty()
     }
 
     /// Goes on with an answer, or reads one piece and answers that.
-    pub(crate) fn serve(&mut self) -> Outcome {
+    pub(crate) fn serve(&self) -> Outcome {
         self.try_serve().unwrap_or_else(|error| match error.kind() {
             ErrorKind::WouldBlock => Outcome::WouldBlock,
             ErrorKind::Interrupted => Outcome::Moved,
@@ -55,29 +56,31 @@ impl Connection {
     }
 
     /// Serves until nothing is left to do, or often enough that others should have a turn.
-    pub(crate) fn serve_often(&mut self) -> Outcome {
+    pub(crate) fn serve_often(&self) -> Outcome {
         const OFTEN: usize = 16;
         let mut outcomes = (0..OFTEN).map(|_| self.serve());
         outcomes.find(|outcome| *outcome != Outcome::Moved).unwrap_or(Outcome::Moved)
     }
 
-    fn try_serve(&mut self) -> io::Result<Outcome> {
-        if self.wants_room() {
-            let count = tally::call(|| self.stream.write(&self.owed))?;
-            self.owed.drain(..count);
+    fn try_serve(&self) -> io::Result<Outcome> {
+        let mut stream = &self.stream;
+        let mut owed = self.owed.borrow_mut();
+        if !owed.is_empty() {
+            let count = tally::call(|| stream.write(&owed))?;
+            owed.drain(..count);
             return Ok(Outcome::Moved);
         }
         let mut buffer = [0; BUFFER_BYTES];
-        let count = tally::call(|| self.stream.read(&mut buffer))?;
+        let count = tally::call(|| stream.read(&mut buffer))?;
         if count == 0 {
             return Ok(Outcome::Closed);
         }
         let answer = &mut buffer[..count];
         answer.make_ascii_uppercase();
         tally::served_bytes(count);
-        let written = tally::call(|| self.stream.write(answer));
+        let written = tally::call(|| stream.write(answer));
         let rest = &answer[*written.as_ref().unwrap_or(&0)..];
-        self.owed.extend_from_slice(rest);
+        owed.extend_from_slice(rest);
         written.map(|_| Outcome::Moved)
     }
 }
@@ -105,7 +108,7 @@ pub(crate) fn accept(listener: &TcpListener) -> Option<Connection> {
         match accepted {
             Ok(stream) => {
                 tally::accepted();
-                return Some(Connection { stream, owed: Vec::new() });
+                return Some(Connection { stream, owed: RefCell::default() });
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => return None,

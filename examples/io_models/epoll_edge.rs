@@ -47,7 +47,7 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
         }
         for _ in 0..unfinished.len() {
             let Some(fd) = unfinished.pop_front() else { break };
-            match connections.get_mut(&fd).map(Connection::serve_often) {
+            match connections.get(&fd).map(Connection::serve_often) {
                 Some(Outcome::Moved) if !unfinished.contains(&fd) => unfinished.push_back(fd),
                 Some(Outcome::Closed) => drop(connections.remove(&fd)),
                 _ => {}

@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn serve_one(&mut self, fd: RawFd) -> io::Result<()> {
-        let Some(connection) = self.connections.get_mut(&fd) else { return Ok(()) };
+        let Some(connection) = self.connections.get(&fd) else { return Ok(()) };
         let wanted_room = connection.wants_room();
         if connection.serve() == Outcome::Closed {
             // Closing it takes it out of the kernel's list.
@@ -65,7 +65,7 @@ impl Server {
         let wants_room = connection.wants_room();
         if wants_room != wanted_room {
             let wanted = if wants_room { EventFlags::OUT } else { EventFlags::IN };
-            epoll::modify(&self.epoll, &*connection, data(fd), wanted)?;
+            epoll::modify(&self.epoll, connection, data(fd), wanted)?;
         }
         Ok(())
     }

@@ -15,12 +15,9 @@
 
 use std::env;
 use std::error::Error;
-use std::io;
-use std::io::Write;
 use std::net::TcpListener;
 use std::process;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::thread;
 
 use corovent::signal;
@@ -46,7 +43,9 @@ mod epoll_level;
 mod nonblocking;
 mod poll;
 mod select;
+mod selectors;
 mod signal_driven;
+mod socketserver;
 mod thread_pool;
 mod threads;
 
@@ -109,32 +108,27 @@ fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn serve(model: &Model, addr: &str) -> Result<(), Box<dyn Error>> {
+/// Serves on a thread of its own, while this one waits for a signal: that is the same for all
+/// models.
+fn serve(model: &'static Model, addr: &str) -> Result<(), Box<dyn Error>> {
     let listener =
         TcpListener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}"))?;
     // std's queue is short: whoever finds it full tries again a second later.
     rustix::net::listen(&listener, QUEUE)?;
-    stop_on_signals()?;
+    let stopped = spawn(|| signal::wait(&[SIGINT, SIGTERM]));
+    // It waits by the time that somebody knows of the server.
+    yield_now();
     println!("listening on {}", listener.local_addr()?);
-    (model.serve)(listener)?;
-    Ok(())
-}
-
-/// Ends the process at SIGINT or SIGTERM, and says what it did. This is the same for all
-/// models, so a thread of its own waits for it.
-fn stop_on_signals() -> io::Result<()> {
-    let (ready, waits) = mpsc::channel();
-    thread::Builder::new().name("stop".to_owned()).spawn(move || {
-        let stopped = spawn(|| signal::wait(&[SIGINT, SIGTERM]));
-        // It waits by the time that somebody knows of the server.
-        yield_now();
-        let _ = ready.send(());
-        let signal = stopped.join().expect("a wait for signals does not panic");
-        // If nobody listens any more, it is said in vain.
-        let _ = writeln!(io::stdout(), "{}", Tally::now());
-        process::exit(if signal.is_ok() { 0 } else { 1 });
+    thread::Builder::new().name(model.name.to_owned()).spawn(move || {
+        if let Err(error) = (model.serve)(listener) {
+            eprintln!("io_models: {error}");
+            process::exit(1);
+        }
     })?;
-    waits.recv().map_err(|_| io::Error::other("no thread waits for signals"))
+    stopped.join().expect("a wait for signals does not panic")?;
+    // Clients that are still there are cut off by the end of the process.
+    println!("{}", Tally::now());
+    Ok(())
 }
 
 /// Each connection takes a descriptor; the soft limit is often 1024.

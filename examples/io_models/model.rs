@@ -11,7 +11,9 @@ use crate::epoll_level;
 use crate::nonblocking;
 use crate::poll;
 use crate::select;
+use crate::selectors;
 use crate::signal_driven;
+use crate::socketserver;
 use crate::thread_pool;
 use crate::threads;
 
@@ -36,13 +38,19 @@ pub(crate) const MODELS: &[Model] = &[
     model("epoll_edge", "epoll(7): told once, then goes on until EAGAIN", epoll_edge::serve),
     model("signal_driven", "O_ASYNC: a realtime signal for each event", signal_driven::serve),
     model("async_io", "io_uring(7): the kernel says when it is done", async_io::serve),
-    Model {
-        name: "coroutines",
-        about: "corovent: written like threads, waits like epoll",
-        serve: coroutines::serve,
-        counts_calls: false,
-    },
+    on_corovent("selectors", "callbacks that a loop calls", selectors::serve),
+    on_corovent("socketserver", "a handler for each connection", socketserver::serve),
+    on_corovent("coroutines", "written like threads, waits like epoll", coroutines::serve),
 ];
+
+/// A model whose calls are made by corovent.
+const fn on_corovent(
+    name: &'static str,
+    about: &'static str,
+    serve: fn(TcpListener) -> io::Result<()>,
+) -> Model {
+    Model { name, about, serve, counts_calls: false }
+}
 
 const fn model(
     name: &'static str,

@@ -15,6 +15,6 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
     // make every answer late.
     loop {
         connections.extend(iter::from_fn(|| accept(&listener)));
-        connections.retain_mut(|connection| connection.serve() != Outcome::Closed);
+        connections.retain(|connection| connection.serve() != Outcome::Closed);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
         let ready = entries.iter().map(|entry| !entry.revents().is_empty());
         let mut ready = ready.collect::<Vec<bool>>().into_iter();
         // They are in the order of the entries; the listener's is the last.
-        connections.retain_mut(|connection| {
+        connections.retain(|connection| {
             let is_ready = ready.next() == Some(true);
             !is_ready || connection.serve() != Outcome::Closed
         });

@@ -83,7 +83,7 @@ impl Server {
     }
 
     fn serve_one(&mut self, fd: RawFd) {
-        let Some(connection) = self.connections.get_mut(&fd) else { return };
+        let Some(connection) = self.connections.get(&fd) else { return };
         let outcome = connection.serve();
         let [wanted, other] = if connection.wants_room() { [WRITE, READ] } else { [READ, WRITE] };
         fd_set_insert(&mut self.sets[wanted], fd);

@@ -27,6 +27,9 @@ use crate::tally::Tally;
 /// A server that does not start or stop within this time never will.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What strace(1) is to write down.
+const CALLS: &str = "trace=network,read,write,epoll_wait,epoll_pwait,epoll_pwait2";
+
 /// One running server.
 pub(crate) struct Server {
     pub(crate) addr: String,
@@ -35,7 +38,7 @@ pub(crate) struct Server {
     errors: Option<JoinHandle<String>>,
 }
 
-/// What a process has used up, but for the thread that waits for signals.
+/// What a process has used up, but for its first thread, which waits for signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
@@ -50,11 +53,11 @@ impl Server {
         Server::start_command(Command::new(env::current_exe()?), model)
     }
 
-    /// Starts it under strace(1), which counts its calls; an error if there is none.
+    /// Starts it under strace(1), which writes down its calls; an error if there is none.
     pub(crate) fn start_traced(model: &Model) -> Result<Server, Box<dyn Error>> {
         let mut command = Command::new("strace");
         // The tracer is the grandchild, so that signals and /proc still mean the server.
-        command.args(["-D", "-f", "-c", "-qq"]).arg(env::current_exe()?);
+        command.args(["-D", "-f", "-qq", "-e", CALLS]).arg(env::current_exe()?);
         Server::start_command(command, model)
     }
 
@@ -108,12 +111,13 @@ impl Server {
         let mut usage = Usage { cpu_seconds: 0.0, resident_bytes: 0, threads: 0, switches: 0 };
         for task in fs::read_dir(format!("{directory}/task"))? {
             let task = task?.path();
+            // The first thread has the number of the process.
+            if task.ends_with(self.child.id().to_string()) {
+                continue;
+            }
             // A thread may end at any time.
             let read = |name| fs::read_to_string(task.join(name));
             let (Ok(status), Ok(schedule)) = (read("status"), read("schedstat")) else { continue };
-            if status.starts_with("Name:\tstop\n") {
-                continue;
-            }
             // Nanoseconds on a processor, by the kernel's Documentation/scheduler/sched-stats.
             let cpu_ns: u64 = schedule.split(' ').next().unwrap_or_default().parse()?;
             usage.cpu_seconds += cpu_ns as f64 / 1e9;

@@ -79,7 +79,7 @@ impl Server {
         }
         // A signal may be about a connection that was closed since: then there is no such
         // descriptor any more, or a new one that is tried in vain.
-        let Some(connection) = self.connections.get_mut(&fd) else { return };
+        let Some(connection) = self.connections.get(&fd) else { return };
         // Like an edge: nobody says it twice. A client that never stops holds up the others.
         let outcome = loop {
             match connection.serve_often() {
