@@ -6,7 +6,7 @@
 //!
 //! One coroutine for each connection copies in both directions at once. The end of one direction
 //! is passed on while the other goes on, as in `ssh host command < file`. While there are as many
-//! connections as are allowed, others wait in the kernel's line. SIGINT or SIGTERM ends it: it
+//! connections as are allowed, others have to wait. SIGINT or SIGTERM ends it: it
 //! stops accepting, lets connections finish for a moment, and says what it did.
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]
@@ -30,7 +30,8 @@ use corovent::sync::mpsc::SyncSender;
 use corovent::timeout;
 use corovent::yield_now;
 
-const CONNECTIONS_DEFAULT: usize = 1000;
+/// Each takes two descriptors, of which a process often may have 1024.
+const CONNECTIONS_DEFAULT: usize = 500;
 /// How long the target may take to answer a connect, its name's lookup included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long connections may go on after the signal.
@@ -44,7 +45,7 @@ Forwards TCP connections: whoever connects here talks to another server.
 Usage: port_forwarder LISTEN TARGET [CONNECTIONS]
 
 LISTEN is where to listen; port 0 lets the system choose. TARGET is where to connect to, an
-address or a name with a port. At most CONNECTIONS (default 1000) are open at a time. SIGINT or
+address or a name with a port. At most CONNECTIONS (default 500) are open at a time. SIGINT or
 SIGTERM stops it.";
 
 fn main() -> ExitCode {
@@ -104,8 +105,8 @@ fn serve(listen: &str, target: &str, connections_max: usize) -> Result<(), Strin
     signal.map_err(|error| format!("cannot wait for signals: {error}"))?;
     accepting.kill();
 
-    // Those that are in the middle of something get a moment to finish it.
-    // Who gets all the places is alone.
+    // Those that are in the middle of something get a moment to finish it: whoever has taken
+    // all places is alone.
     let _ = timeout(GRACE, || (0..connections_max).try_for_each(|_| entered.send(())));
     println!(
         "forwarded {} connections and {} bytes, {} failed",
@@ -120,11 +121,11 @@ impl Forwarder {
     fn accept_all(self: &Rc<Forwarder>, listener: &TcpListener, entered: &SyncSender<()>) {
         loop {
             match listener.accept() {
-                Ok((client, _)) if entered.send(()).is_ok() => {
+                Ok((client, _)) => {
                     let forwarder = Rc::clone(self);
+                    entered.send(()).expect("the forwarder holds the receiver");
                     spawn(move || forwarder.serve_one(&client));
                 }
-                Ok(_) => return,
                 // No descriptor is left, or the client was too quick to go: others go on.
                 Err(error) => {
                     eprintln!("port_forwarder: cannot accept: {error}");
