@@ -15,4 +15,8 @@ mod io_models;
 mod length_framed;
 mod many_connections;
 mod processes;
+mod port_forwarder;
 mod std_swap;
+mod timeouts;
+mod udp_echo;
+mod unix_echo;

@@ -71,11 +71,15 @@ fn number(flags: PollFlags) -> i16 {
     names.iter().filter(|(flag, _)| flags.contains(*flag)).fold(0, |sum, (_, bit)| sum | bit)
 }
 
+/// Calls `poll`, and compares. A child of another test has all descriptors open for a moment, so
+/// that an end may come late, in the middle of this.
 #[track_caller]
 fn check_like_the_kernels(fds: &mut [PollFd], limit: Option<Duration>) -> usize {
+    let before = kernels(fds);
     let found = poll(fds, limit).unwrap();
-    let revents: Vec<i16> = fds.iter().map(|fd| number(fd.revents())).collect();
-    assert_eq!((found, revents), kernels(fds), "{fds:?}");
+    let ours = (found, fds.iter().map(|fd| number(fd.revents())).collect());
+    let after = kernels(fds);
+    assert!(ours == after || (limit.is_some() && ours == before), "{fds:?}: {after:?}");
     found
 }
 
@@ -263,7 +267,7 @@ fn a_loop_that_is_always_served_lets_others_run() {
     });
 }
 
-/// What `poll` waits for may be registered with the hub, and be read by others.
+/// What `poll` waits for may be registered with the hub, and be waited for by others.
 #[test]
 fn several_may_wait_for_one_socket() {
     run(|| {
@@ -275,21 +279,17 @@ fn several_may_wait_for_one_socket() {
                 .collect();
             let reader = spawn({
                 let ours = ours.try_clone().unwrap();
-                // It comes later, so that they find the byte.
-                move || {
-                    ours.wait_readable().unwrap();
-                    (0..3).for_each(|_| yield_now());
-                    let mut byte = [0];
-                    (&ours).read_exact(&mut byte).unwrap();
-                    byte[0]
-                }
+                move || ours.wait_readable().unwrap()
             });
             until_waiting(4);
             theirs.write_all(&[byte]).unwrap();
             for task in polling {
                 assert_eq!(task.join().unwrap(), 1);
             }
-            assert_eq!(reader.join().unwrap(), byte);
+            reader.join().unwrap();
+            let mut read = [0];
+            (&ours).read_exact(&mut read).unwrap();
+            assert_eq!(read, [byte]);
         }
     });
 }

@@ -469,10 +469,6 @@ fn the_hub_and_selectors_may_watch_the_same_socket() {
 fn what_a_key_owns_is_closed_with_its_last_copy() {
     run(|| {
         let (ours, mut theirs) = pair();
-        let is_closed = |stream: &TcpStream| {
-            stream.set_read_timeout(Some(Duration::from_micros(100))).unwrap();
-            (&mut &*stream).read(&mut [0]).is_ok()
-        };
         let selector = Selector::new().unwrap();
         // It is registered with the hub as well.
         assert!(timeout(SHORT, || (&ours).read(&mut [0])).is_err());
@@ -480,15 +476,15 @@ fn what_a_key_owns_is_closed_with_its_last_copy() {
         let told = selector.select(None).unwrap();
         selector.unregister(&key).unwrap();
         drop(key);
-        assert!(!is_closed(&theirs), "what select has given is a copy");
+        let end = timeout(SHORT, || theirs.read(&mut [0]));
+        assert!(end.is_err(), "what select has given is a copy");
         drop(told);
-        assert!(is_closed(&theirs));
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
 
-        let (ours, peer) = pair();
-        theirs = peer;
+        let (ours, mut theirs) = pair();
         selector.register(ours, Events::WRITE, 1).unwrap();
         drop(selector);
-        assert!(is_closed(&theirs));
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     });
 }
 
@@ -767,9 +763,16 @@ fn child_selects_in_a_storm_of_signals() {
     });
 }
 
-/// Random programs, beside what poll(2) says of the same pipes.
+/// Random programs, beside what poll(2) says of the same pipes. A child of another test has them
+/// open for a moment, so that their ends come late.
 #[test]
 fn it_agrees_with_poll_on_random_programs() {
+    passes("selectors::child_agrees_with_poll_on_random_programs");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_agrees_with_poll_on_random_programs() {
     struct Pipe {
         reader: PipeReader,
         writer: Option<PipeWriter>,
