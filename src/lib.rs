@@ -87,6 +87,7 @@ pub mod _documentation {
     /// The user's guide.
     ///
     /// [first_steps]: crate::_documentation::first_steps
+    /// [io_models]: crate::_documentation::io_models
     /// [threads]: crate::_documentation::coming_from_threads
     /// [tokio]: crate::_documentation::coming_from_tokio
     /// [cancellation]: crate::_documentation::cancellation
@@ -98,6 +99,9 @@ pub mod _documentation {
     /// [semantics]: crate::_documentation::semantics
     #[doc = include_str!("../docs/guide.md")]
     pub mod guide {}
+    /// The models of I/O, where coroutines stand among them, and a comparison.
+    #[doc = include_str!("../docs/io_models.md")]
+    pub mod io_models {}
     /// How far it goes.
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
