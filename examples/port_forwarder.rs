@@ -6,8 +6,8 @@
 //!
 //! One coroutine for each connection copies in both directions at once. The end of one direction
 //! is passed on while the other goes on, as in `ssh host command < file`. While there are as many
-//! connections as are allowed, others have to wait. SIGINT or SIGTERM ends it: it
-//! stops accepting, lets connections finish for a moment, and says what it did.
+//! connections as are allowed, others have to wait. SIGINT or SIGTERM ends it: it stops accepting,
+//! lets connections finish for a moment, and says what it did.
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
@@ -24,14 +24,13 @@ use corovent::net::TcpStream;
 use corovent::signal;
 use corovent::sleep;
 use corovent::spawn;
-use corovent::sync::mpsc;
-use corovent::sync::mpsc::Receiver;
-use corovent::sync::mpsc::SyncSender;
+use corovent::sync::Arc;
+use corovent::sync::Semaphore;
 use corovent::timeout;
 use corovent::yield_now;
 
 /// Each takes two descriptors, of which a process often may have 1024.
-const CONNECTIONS_DEFAULT: usize = 500;
+const CONNECTIONS_DEFAULT: u16 = 500;
 /// How long the target may take to answer a connect, its name's lookup included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long connections may go on after the signal.
@@ -58,7 +57,7 @@ fn main() -> ExitCode {
         }
         [listen, target] => serve(listen, target, CONNECTIONS_DEFAULT),
         [listen, target, connections] => match connections.parse::<u16>() {
-            Ok(connections) if connections > 0 => serve(listen, target, connections.into()),
+            Ok(connections) if connections > 0 => serve(listen, target, connections),
             _ => Err(format!("CONNECTIONS must be a number from 1 to 65535, not '{connections}'")),
         },
         [_, _, _, extra, ..] => Err(format!("unexpected argument '{extra}' (see --help)")),
@@ -76,14 +75,14 @@ fn main() -> ExitCode {
 /// What the coroutines share. They are on one thread: no lock is needed.
 struct Forwarder {
     target: String,
-    /// A connection that has ended takes its place out of the channel.
-    left: Receiver<()>,
+    /// A permit for each connection that may be open.
+    places: Arc<Semaphore>,
     connections: Cell<u64>,
     failed: Cell<u64>,
     bytes: Cell<u64>,
 }
 
-fn serve(listen: &str, target: &str, connections_max: usize) -> Result<(), String> {
+fn serve(listen: &str, target: &str, connections_max: u16) -> Result<(), String> {
     let cannot_listen = |error| format!("cannot listen on {listen}: {error}");
     let listener = TcpListener::bind(listen).map_err(cannot_listen)?;
     let addr = listener.local_addr().map_err(cannot_listen)?;
@@ -92,22 +91,22 @@ fn serve(listen: &str, target: &str, connections_max: usize) -> Result<(), Strin
     yield_now();
     println!("listening on {addr}");
 
-    // A channel with room for so many: who wants to come in while it is full has to wait.
-    let (entered, left) = mpsc::sync_channel(connections_max);
+    let places = Arc::new(Semaphore::new(connections_max.into()));
     let (target, zero) = (target.to_owned(), Cell::default);
-    let forwarder = Forwarder { target, left, connections: zero(), failed: zero(), bytes: zero() };
+    let forwarder =
+        Forwarder { target, places, connections: zero(), failed: zero(), bytes: zero() };
     let forwarder = Rc::new(forwarder);
     let accepting = spawn({
-        let (forwarder, entered) = (Rc::clone(&forwarder), entered.clone());
-        move || forwarder.accept_all(&listener, &entered)
+        let forwarder = Rc::clone(&forwarder);
+        move || forwarder.accept_all(&listener)
     });
     let signal = stopped.join().expect("a wait for signals does not panic");
     signal.map_err(|error| format!("cannot wait for signals: {error}"))?;
     accepting.kill();
 
-    // Those that are in the middle of something get a moment to finish it: whoever has taken
-    // all places is alone.
-    let _ = timeout(GRACE, || (0..connections_max).try_for_each(|_| entered.send(())));
+    // Those that are in the middle of something get a moment to finish it: whoever has all
+    // places is alone.
+    let _ = timeout(GRACE, || drop(forwarder.places.acquire_many(connections_max.into())));
     println!(
         "forwarded {} connections and {} bytes, {} failed",
         forwarder.connections.get(),
@@ -118,13 +117,17 @@ fn serve(listen: &str, target: &str, connections_max: usize) -> Result<(), Strin
 }
 
 impl Forwarder {
-    fn accept_all(self: &Rc<Forwarder>, listener: &TcpListener, entered: &SyncSender<()>) {
+    fn accept_all(self: &Rc<Forwarder>, listener: &TcpListener) {
         loop {
             match listener.accept() {
                 Ok((client, _)) => {
+                    // The others wait while this one waits for a place.
+                    let place = self.places.acquire_owned();
                     let forwarder = Rc::clone(self);
-                    entered.send(()).expect("the forwarder holds the receiver");
-                    spawn(move || forwarder.serve_one(&client));
+                    spawn(move || {
+                        forwarder.serve_one(&client);
+                        drop(place);
+                    });
                 }
                 // No descriptor is left, or the client was too quick to go: others go on.
                 Err(error) => {
@@ -144,8 +147,6 @@ impl Forwarder {
                 self.failed.set(self.failed.get() + 1);
             }
         }
-        // It never waits: this connection's place is in there.
-        let _ = self.left.try_recv();
     }
 
     /// Copies until both directions have ended; gives how many bytes went through.
