@@ -1,5 +1,6 @@
-//! Channels: nanoseconds for a round trip and for a message, between coroutines of one thread,
-//! beside tokio's between tasks; then between OS threads, beside std's and crossbeam's there.
+//! Channels and queues: nanoseconds for a round trip and for a message, between coroutines of
+//! one thread, beside tokio's between tasks; then between OS threads, beside std's and
+//! crossbeam's there.
 //!
 //! ```text
 //! cargo bench --bench channels [-- --quick]
@@ -22,6 +23,8 @@ use crate::support::print_head;
 use crate::support::scale;
 use crate::support::workloads::bounded_messages;
 use crate::support::workloads::bounded_round_trips;
+use crate::support::workloads::priority_messages;
+use crate::support::workloads::queue_messages;
 use crate::support::workloads::round_trips;
 use crate::support::workloads::unbounded_messages;
 
@@ -77,6 +80,11 @@ fn coroutines() {
             });
         }
     }
+    for (bound, putters) in THREADS {
+        let name = label(bound, putters).replace("sender", "putter");
+        race.add(&format!("queue, {name}"), move || queue_messages(bound, putters, count));
+    }
+    race.add("queue, smallest first, bounded 128", || priority_messages(128, count));
     for (name, figure) in race.run(scale(15, 1)) {
         let reach = match name.as_str() {
             "round trip, unbounded" | "round trip, bounded 1" => Some(80.0),

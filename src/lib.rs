@@ -16,6 +16,7 @@ pub mod net;
 pub mod os;
 mod print;
 pub mod process;
+pub mod queue;
 pub mod select;
 pub mod selectors;
 pub mod server;

@@ -1,23 +1,32 @@
 //! The mirror of [`std::sync`]: locks and channels for coroutines, and for threads without any.
 
 pub use corovent_runtime::sync::Arc;
+pub use corovent_runtime::sync::AsyncResult;
 pub use corovent_runtime::sync::Barrier;
 pub use corovent_runtime::sync::BarrierWaitResult;
+pub use corovent_runtime::sync::BoundedSemaphore;
 pub use corovent_runtime::sync::Condvar;
 pub use corovent_runtime::sync::Event;
 pub use corovent_runtime::sync::LazyLock;
 pub use corovent_runtime::sync::LockResult;
 pub use corovent_runtime::sync::Mutex;
 pub use corovent_runtime::sync::MutexGuard;
+pub use corovent_runtime::sync::NeverSet;
 #[expect(deprecated)]
 pub use corovent_runtime::sync::ONCE_INIT;
 pub use corovent_runtime::sync::Once;
 pub use corovent_runtime::sync::OnceLock;
 pub use corovent_runtime::sync::OnceState;
+pub use corovent_runtime::sync::OwnedSemaphorePermit;
 pub use corovent_runtime::sync::PoisonError;
+pub use corovent_runtime::sync::ReentrantMutex;
+pub use corovent_runtime::sync::ReentrantMutexGuard;
 pub use corovent_runtime::sync::RwLock;
 pub use corovent_runtime::sync::RwLockReadGuard;
 pub use corovent_runtime::sync::RwLockWriteGuard;
+pub use corovent_runtime::sync::Semaphore;
+pub use corovent_runtime::sync::SemaphorePermit;
+pub use corovent_runtime::sync::Setter;
 pub use corovent_runtime::sync::TryLockError;
 pub use corovent_runtime::sync::TryLockResult;
 pub use corovent_runtime::sync::WaitTimeoutResult;

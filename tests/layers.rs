@@ -56,6 +56,7 @@ const HOUSES: [House; 3] = [
             &["select"],
             &["remote", "run", "scope", "thread"],
             &["sync/*"],
+            &["queue/*"],
             &["block_on", "both", "debug", "selectors/*", "signal", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
@@ -81,8 +82,8 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "process", "select", "selectors"],
-            &["server", "signal", "sync", "task", "thread", "threadpool", "time"],
+            &["debug", "fs", "io", "local", "net", "os", "process", "queue", "select"],
+            &["selectors", "server", "signal", "sync", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],
         ],

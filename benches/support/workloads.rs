@@ -1,11 +1,15 @@
 //! What is measured by itself, and beside other runtimes as well.
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use corovent::JoinHandle;
+use corovent::queue::Channel;
+use corovent::queue::PriorityQueue;
+use corovent::queue::Queue;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::sync::Mutex;
@@ -177,6 +181,36 @@ pub(crate) fn unbounded_messages(senders: usize, count: usize) -> f64 {
     }
     drop(sender);
     receive_all(receiver, each * senders)
+}
+
+/// The same through a queue; `None` is no bound, 0 a channel without room.
+pub(crate) fn queue_messages(bound: Option<usize>, putters: usize, count: usize) -> f64 {
+    macro_rules! pass {
+        ($queue:expr) => {{
+            let (queue, each) = (Rc::new($queue), count / putters);
+            for _ in 0..putters {
+                let queue = Rc::clone(&queue);
+                spawn(move || (0..each).try_for_each(|n| queue.put(n)));
+            }
+            let total = each * putters;
+            let getting = spawn(move || (0..total).all(|_| black_box(queue.get()).is_ok()));
+            ns_each(total, || assert!(getting.join().expect("it does not panic")))
+        }};
+    }
+    match bound {
+        None => pass!(Queue::unbounded()),
+        Some(0) => pass!(Channel::new()),
+        Some(bound) => pass!(Queue::bounded(bound)),
+    }
+}
+
+/// The same through a bounded queue that gives the smallest item first.
+pub(crate) fn priority_messages(bound: usize, count: usize) -> f64 {
+    let queue = Rc::new(PriorityQueue::bounded(bound));
+    let putting = Rc::clone(&queue);
+    spawn(move || (0..count).try_for_each(|n| putting.put(n)));
+    let getting = spawn(move || (0..count).all(|_| black_box(queue.get()).is_ok()));
+    ns_each(count, || assert!(getting.join().expect("it does not panic")))
 }
 
 fn receive_all(receiver: Receiver<usize>, count: usize) -> f64 {

@@ -19,6 +19,7 @@ mod packet;
 pub mod pipe;
 mod poller;
 pub mod process;
+pub mod queue;
 mod readiness;
 mod remote;
 mod run;

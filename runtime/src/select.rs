@@ -19,10 +19,12 @@ use crate::hub::reason::SEVERAL;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::join::JoinHandle;
+use crate::join::got_it_after_all;
 use crate::join::interrupted;
 use crate::order;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
+use crate::wait_queue::Claim;
 use crate::wait_queue::Node;
 use crate::wait_queue::Nodes;
 use crate::wait_queue::Spot;
@@ -33,6 +35,7 @@ use crate::wait_queue::Spot;
 /// | --- | --- |
 /// | [`JoinHandle`], [`ScopedJoinHandle`](crate::ScopedJoinHandle) | `join` need not wait |
 /// | [`mpsc::Receiver`](crate::sync::mpsc::Receiver) | `recv` need not wait |
+/// | [`Queue`](crate::queue::Queue) and the other queues, [`Channel`](crate::queue::Channel) | `get` need not wait |
 ///
 /// It is implemented here only.
 #[expect(private_bounds, reason = "nobody else can implement it")]
@@ -58,6 +61,22 @@ pub(crate) trait Waitable {
 
     /// Wakes the next in the list, in the place of one who leaves.
     fn pass_on(&self);
+
+    /// Whether the node is in the list, for its owner.
+    fn is_linked(&self, node: Pin<&Node>) -> bool {
+        node.is_linked()
+    }
+}
+
+/// What `select!` takes from, or what it learns. It is implemented here only.
+#[expect(private_bounds, reason = "nobody else can implement it")]
+pub trait Takeable: Waitable {
+    /// What is taken.
+    type Output;
+
+    /// Takes it without a wait; `None` if another was faster. `was_woken`: a wake has said that it
+    /// is there.
+    fn try_take(&self, was_woken: bool) -> Option<Self::Output>;
 }
 
 /// Waits until one of several things is ready, and gives its index.
@@ -138,38 +157,45 @@ pub fn select_timeout(things: &[&dyn Selectable], timeout: Duration) -> Option<u
 /// ```
 #[must_use]
 pub fn try_select(things: &[&dyn Selectable]) -> Option<usize> {
-    choose(things, |thing, _| thing.is_ready())
+    try_wait(things, None)
 }
 
-/// Takes what is ready, by its index; false if another was faster.
-type Take<'a> = &'a mut dyn FnMut(usize) -> bool;
-
-/// Waits until one of the things is ready, and, if it is to be, taken. `None`: the time is up.
-pub(crate) fn wait(
-    things: &[&dyn Selectable],
+/// Waits until one of the things is ready, and taken if `take` is given: that takes by the index,
+/// and is false if another was faster. `None`: the time is up.
+pub(crate) fn wait<W: Waitable + ?Sized>(
+    things: &[&W],
     deadline: Deadline,
-    mut take: Option<Take<'_>>,
+    take: Option<Take<'_>>,
 ) -> Option<usize> {
-    let is_ready = |thing: &dyn Selectable, _| thing.is_ready();
-    if choose(things, is_ready).is_some() {
+    if choose(things, |thing, _| thing.is_ready()).is_some() {
         if let Some(hub) = hub::current() {
             hub.spend();
         }
         // Others may have run.
-        let chosen = choose(things, is_ready);
-        if let Some(index) = chosen
-            && take.as_mut().is_none_or(|take| take(index))
-        {
+        let chosen = try_wait(things, take);
+        if chosen.is_some() {
             return chosen;
         }
     }
     wait_slowly(things, deadline, take)
 }
 
+/// The same for what is ready now.
+pub(crate) fn try_wait<W: Waitable + ?Sized>(
+    things: &[&W],
+    take: Option<Take<'_>>,
+) -> Option<usize> {
+    choose(things, |thing, _| thing.is_ready())
+        .filter(|index| take.is_none_or(|take| take(*index, false)))
+}
+
+/// See [`wait`].
+pub(crate) type Take<'a> = &'a dyn Fn(usize, bool) -> bool;
+
 /// Chooses one that is ready, all alike; `None` if there is none.
-fn choose(
-    things: &[&dyn Selectable],
-    is_ready: impl Fn(&dyn Selectable, usize) -> bool,
+fn choose<W: Waitable + ?Sized>(
+    things: &[&W],
+    is_ready: impl Fn(&W, usize) -> bool,
 ) -> Option<usize> {
     let mut chosen = None;
     let mut count = 0;
@@ -186,39 +212,41 @@ fn choose(
 }
 
 #[cold]
-fn wait_slowly(
-    things: &[&dyn Selectable],
+fn wait_slowly<W: Waitable + ?Sized>(
+    things: &[&W],
     deadline: Deadline,
-    mut take: Option<Take<'_>>,
+    take: Option<Take<'_>>,
 ) -> Option<usize> {
     const REASON: Reason = Reason::Queue(What::Select, SEVERAL);
 
-    let nodes = Nodes::new(things.len());
+    let (nodes, claim) = (Nodes::new(things.len()), Claim::new());
     let turns = vec![Turn::default(); things.len()];
-    let mut waiting = Waiting { things, nodes: &nodes, turns, taken: None };
+    let mut waiting = Waiting { things, nodes: &nodes, claim: &claim, turns, taken: None };
     loop {
         let place = Place::current();
         // Before the nodes are linked: whoever wakes one of them finds it announced.
         place.announce(REASON);
+        claim.open();
         let mut outcome = Outcome::Woken;
         if waiting.begin(&place) {
             outcome = place.block(deadline, REASON, Mode::Plain);
         } else {
             place.forgo();
         }
+        let mut chosen = claim.close();
         match outcome {
-            Outcome::Woken => {}
+            // What was offered is taken already, whatever came after that.
+            _ if chosen.is_some() => got_it_after_all(),
+            Outcome::Woken => chosen = waiting.look(),
             Outcome::TimedOut => return None,
             Outcome::Interrupted => {
                 drop(waiting);
                 interrupted();
             }
         }
-        waiting.look();
-        let chosen = choose(things, |thing, index| thing.was_ready(waiting.turns[index].is_on));
         let Some(index) = chosen else { continue };
-        let Some(take) = &mut take else { return chosen };
-        if take(index) {
+        let Some(take) = take else { return chosen };
+        if take(index, waiting.turns[index].is_on) {
             waiting.taken = chosen;
             return chosen;
         }
@@ -227,9 +255,10 @@ fn wait_slowly(
 
 /// One who has nodes in lists. It takes them out before they go away, even if that is by a panic,
 /// and passes on the wakes that it did not use.
-struct Waiting<'a> {
-    things: &'a [&'a dyn Selectable],
+struct Waiting<'a, W: Waitable + ?Sized> {
+    things: &'a [&'a W],
     nodes: &'a Nodes,
+    claim: &'a Claim,
     turns: Vec<Turn>,
     /// What it leaves with.
     taken: Option<usize>,
@@ -246,13 +275,13 @@ struct Turn {
     was_on: bool,
 }
 
-impl Waiting<'_> {
+impl<W: Waitable + ?Sized> Waiting<'_, W> {
     /// Links all nodes. False if one of the things is ready: then there is nothing to wait for.
     fn begin(&mut self, place: &Place) -> bool {
         let wake = place.wake_ref();
         for (index, (thing, turn)) in self.things.iter().zip(&mut self.turns).enumerate() {
-            let had_its_turn = turn.was_on;
-            if !thing.link(&Spot { node: self.nodes.get(index), wake, had_its_turn }) {
+            let (node, claim, had_its_turn) = (self.nodes.get(index), self.claim, turn.was_on);
+            if !thing.link(&Spot { index, claim, node, wake, had_its_turn }) {
                 return false;
             }
             // If it was woken, it has found nothing, and so has used the wake up.
@@ -261,20 +290,24 @@ impl Waiting<'_> {
         true
     }
 
-    /// Sees which nodes were taken out by wakes.
-    fn look(&mut self) {
+    /// Sees which nodes were taken out by wakes, and chooses one of the things that are ready.
+    fn look(&mut self) -> Option<usize> {
         for (index, turn) in self.turns.iter_mut().enumerate() {
-            if turn.is_in && !self.nodes.get(index).is_linked() {
+            if turn.is_in && !self.things[index].is_linked(self.nodes.get(index)) {
                 *turn = Turn { is_in: false, is_on: true, was_on: true };
             }
         }
+        choose(self.things, |thing, index| thing.was_ready(self.turns[index].is_on))
     }
 }
 
-impl Drop for Waiting<'_> {
+impl<W: Waitable + ?Sized> Drop for Waiting<'_, W> {
     fn drop(&mut self) {
         for (index, (thing, turn)) in self.things.iter().zip(&self.turns).enumerate() {
-            let was_woken = turn.is_on || turn.is_in && !thing.unlink(self.nodes.get(index));
+            if !(turn.is_in || turn.is_on) {
+                continue;
+            }
+            let was_woken = !thing.unlink(self.nodes.get(index));
             if was_woken && self.taken != Some(index) {
                 thing.pass_on();
             }
@@ -283,6 +316,15 @@ impl Drop for Waiting<'_> {
 }
 
 impl<T> Selectable for JoinHandle<T> {}
+
+impl<T> Takeable for JoinHandle<T> {
+    /// The result stays in the handle.
+    type Output = ();
+
+    fn try_take(&self, _: bool) -> Option<()> {
+        self.is_finished().then_some(())
+    }
+}
 
 impl<T> Waitable for JoinHandle<T> {
     fn is_ready(&self) -> bool {

@@ -25,6 +25,8 @@ use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::scheduler::Outcome;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Guard;
 use crate::sys::lock::Lock;
@@ -51,12 +53,53 @@ pub(crate) struct Inner<S> {
 /// What one who waits in several queues links into one of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Spot<'a> {
+    /// Which of those queues it is.
+    pub(crate) index: usize,
+    /// Whether one of them has taken what the waiter offers, which only one may.
+    pub(crate) claim: &'a Claim,
     /// Its node for this queue.
     pub(crate) node: Pin<&'a Node>,
     /// The name of its wait, the same in all.
     pub(crate) wake: WakeRef,
     /// It was woken before, and came too late; if the node is not linked still, it was here.
     pub(crate) had_its_turn: bool,
+}
+
+/// What one who offers several things to several others shares with them: only one may take.
+#[derive(Debug)]
+pub(crate) struct Claim(AtomicUsize);
+
+/// Nothing may be taken: the waiter does not wait.
+const CLOSED: usize = usize::MAX;
+/// Something may be taken; else it was, and this is its index.
+const OPEN: usize = usize::MAX - 1;
+
+impl Claim {
+    /// Makes one by which nothing may be taken.
+    pub(crate) fn new() -> Claim {
+        Claim(AtomicUsize::new(CLOSED))
+    }
+
+    /// Lets one thing be taken from now on.
+    pub(crate) fn open(&self) {
+        self.0.store(OPEN, Ordering::Release);
+    }
+
+    /// Whether something may be taken.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Takes the thing of that index. False if it may not be taken.
+    pub(crate) fn take(&self, index: usize) -> bool {
+        self.0.compare_exchange(OPEN, index, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Lets nothing be taken any more, and gives the index of what was.
+    pub(crate) fn close(&self) -> Option<usize> {
+        let before = self.0.swap(CLOSED, Ordering::AcqRel);
+        (before < OPEN).then_some(before)
+    }
 }
 
 impl<S> WaitQueue<S> {
@@ -76,6 +119,28 @@ impl<S> WaitQueue<S> {
     /// `take` runs under the lock: it may not wait, allocate or call user code. The error is
     /// `TimedOut` or `Interrupted`.
     pub(crate) fn wait<R>(
+        &self,
+        deadline: Deadline,
+        what: What,
+        mode: Mode,
+        take: impl FnMut(&mut S) -> Option<R>,
+    ) -> Result<R, Outcome> {
+        self.wait_as::<R, false>(deadline, what, mode, take)
+    }
+
+    /// The same where a wake says that something is meant for the one who is woken: it takes that
+    /// even if its time is up meanwhile, or something else wants it.
+    pub(crate) fn wait_to_be_met<R>(
+        &self,
+        deadline: Deadline,
+        what: What,
+        mode: Mode,
+        take: impl FnMut(&mut S) -> Option<R>,
+    ) -> Result<R, Outcome> {
+        self.wait_as::<R, true>(deadline, what, mode, take)
+    }
+
+    fn wait_as<R, const IS_MET: bool>(
         &self,
         deadline: Deadline,
         what: What,
@@ -105,6 +170,7 @@ impl<S> WaitQueue<S> {
             drop(inner);
             match place.block(deadline, reason, mode) {
                 Outcome::Woken => had_its_turn = true,
+                outcome if IS_MET => return linked.leave(take).ok_or(outcome),
                 // Dropping `linked` passes on a wake that came meanwhile.
                 outcome => return Err(outcome),
             }
@@ -154,8 +220,23 @@ impl<S> WaitQueue<S> {
 }
 
 impl<S> Inner<S> {
+    /// Takes the first waiter out, to be woken without the lock; and if that is in vain, another
+    /// by [`wake_one`](WaitQueue::wake_one).
+    #[inline]
+    pub(crate) fn call(&mut self) -> Option<WakeRef> {
+        self.list.take_first()
+    }
+
+    /// Whether anybody waits. Those whose hubs have ended do not count, and are passed over.
+    pub(crate) fn is_awaited(&mut self) -> bool {
+        while self.list.first().is_some_and(WakeRef::is_void) {
+            self.list.take_first();
+        }
+        !self.list.is_empty()
+    }
+
     /// Links a node, with the name of its next wait: in front, if it had its turn.
-    fn link(&mut self, node: Pin<&Node>, wake: WakeRef, had_its_turn: bool) {
+    pub(crate) fn link(&mut self, node: Pin<&Node>, wake: WakeRef, had_its_turn: bool) {
         let number = self.number;
         // Not in front of those whom a `wake_all` has yet to wake: it would miss them.
         let may_lead = node.payload().is_some_and(|tag| tag.replace(number) == number);
@@ -168,6 +249,22 @@ impl<S> Inner<S> {
 struct Linked<'a, S> {
     queue: &'a WaitQueue<S>,
     node: Pin<&'a Node>,
+}
+
+impl<S> Linked<'_, S> {
+    /// Leaves with what was meant for it, if it was woken.
+    fn leave<R>(self, mut take: impl FnMut(&mut S) -> Option<R>) -> Option<R> {
+        let mut inner = self.queue.lock();
+        if inner.list.unlink(self.node) {
+            drop(inner);
+            mem::forget(self);
+            return None;
+        }
+        let taken = take(&mut inner.state)?;
+        drop(inner);
+        mem::forget(self);
+        Some(taken)
+    }
 }
 
 impl<S> Drop for Linked<'_, S> {

@@ -34,6 +34,8 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("Stdout::*", "as above"),
     ("Stderr::*", "as above"),
     ("print_*", "as above"),
+    ("close_now", "waits for a comparison only: queues::a_queue_is_closed_after_a_comparison"),
+    ("JoinableQueue::close_now", "as above, for a clone"),
     ("call", "the pool's, for other modules"),
     ("lookup", "the pool's, for other modules"),
     ("LocalKey::*", "waits for what the user's closure waits for"),

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod async_results;
 mod barriers;
 mod batons;
 mod channel_ends;
@@ -37,8 +38,10 @@ mod pipes;
 mod polling;
 mod pool;
 mod processes;
+mod queues;
 mod random;
 mod readiness;
+mod reentrant;
 mod reference;
 mod running;
 mod rwlocks;
@@ -46,6 +49,7 @@ mod scenarios;
 mod scopes;
 mod select;
 mod selectors;
+mod semaphores;
 mod servers;
 mod shields;
 mod signals;

@@ -1,6 +1,7 @@
 //! Waiting for one of several things: what is there first, and that nothing is lost by it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc as std_mpsc;
@@ -10,7 +11,12 @@ use std::time::Duration;
 use corovent::Elapsed;
 use corovent::JoinHandle;
 use corovent::catch_unwind;
+use corovent::queue::Channel;
+use corovent::queue::PutError;
+use corovent::queue::Queue;
+use corovent::queue::TryGetError;
 use corovent::scope;
+use corovent::select;
 use corovent::select::Selectable;
 use corovent::select::select;
 use corovent::select::select_timeout;
@@ -278,5 +284,218 @@ fn threads_send_into_a_select() {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             assert_eq!(received.swap(0, Ordering::Relaxed), 4 * EACH, "bound {bound}");
         }
+    });
+}
+
+#[test]
+fn the_macro_does_one_of_its_branches() {
+    run(|| {
+        let (queue, meeting) = (Queue::bounded(1), Channel::<char>::new());
+        let (sender, receiver) = channel();
+        let task = spawn(park);
+        let mut item = Some(1);
+        let word = select! {
+            _ = get(&meeting) => "get",
+            result = put(&queue, &mut item) => {
+                result.unwrap();
+                "put"
+            }
+            value = recv(&receiver) => { value.unwrap() }
+            join(&task) => "join",
+            after(LONG) => "after",
+        };
+        assert_eq!((word, item, queue.get()), ("put", None, Ok(1)));
+        queue.put(2).unwrap();
+        sender.send("recv").unwrap();
+        for expected in ["recv", "default"] {
+            let mut item = Some(3);
+            let word = select! {
+                _ = get(&meeting) => "get",
+                result = put(&queue, &mut item) => result.map_or("", |()| "put"),
+                value = recv(&receiver) => value.unwrap(),
+                join(&task) => "join",
+                default => "default"
+            };
+            assert_eq!((word, item), (expected, Some(3)));
+        }
+        let short = select! {
+            _ = get(&meeting) => false,
+            join(&task) => false,
+            after(SHORT) => true,
+        };
+        assert!(short);
+        task.thread().unpark();
+        select! { join(&task) => {} }
+        task.join().unwrap();
+        queue.close();
+        let mut item = Some(4);
+        let closed = select! { result = put(&queue, &mut item) => result };
+        assert_eq!((closed, item), (Err(PutError(4)), None));
+    });
+}
+
+/// Both sides of a channel may select, also at once, and also those that offer several items.
+#[test]
+fn selects_meet_in_channels() {
+    run(|| {
+        let (first, second) = (Channel::new(), Channel::new());
+        let silent = Channel::<()>::new();
+        for getter_is_first in [false, true] {
+            scope(|scope| {
+                let put = || {
+                    let (mut a, mut b) = (Some('a'), Some('b'));
+                    select! {
+                        result = put(&first, &mut a) => result.unwrap(),
+                        result = put(&second, &mut b) => result.unwrap(),
+                        _ = get(&silent) => unreachable!("nobody puts"),
+                    }
+                    assert!(a.is_some() != b.is_some(), "one of them was taken");
+                    a.is_none()
+                };
+                let get = || {
+                    select! {
+                        item = get(&first) => assert_eq!(item, Ok('a')),
+                        item = get(&second) => assert_eq!(item, Ok('b')),
+                        _ = get(&silent) => unreachable!("nobody puts"),
+                    }
+                };
+                let earlier = getter_is_first.then(|| scope.spawn(get));
+                yield_now();
+                let putter = scope.spawn(put);
+                yield_now();
+                let later = (!getter_is_first).then(|| scope.spawn(get));
+                putter.join().unwrap();
+                earlier.or(later).unwrap().join().unwrap();
+            });
+            assert_eq!((first.try_get(), second.try_get()), (EMPTY, EMPTY));
+        }
+    });
+}
+
+const EMPTY: Result<char, TryGetError> = Err(TryGetError::Empty);
+
+/// One that puts into a channel and takes from it is not its own partner.
+#[test]
+fn nobody_meets_himself() {
+    run(|| {
+        let channel = Channel::new();
+        let both = || {
+            let mut item = Some(1);
+            select! {
+                got = get(&channel) => Some(got.unwrap()),
+                result = put(&channel, &mut item) => result.map(|()| None).unwrap(),
+                after(SHORT) => Some(0),
+            }
+        };
+        assert_eq!(both(), Some(0));
+        // Two of them meet, and each has one role.
+        scope(|scope| {
+            let both = || {
+                let mut item = Some(1);
+                select! {
+                    got = get(&channel) => got.unwrap(),
+                    result = put(&channel, &mut item) => result.map(|()| 0).unwrap(),
+                }
+            };
+            let (one, other) = (scope.spawn(both), scope.spawn(both));
+            assert_eq!(one.join().unwrap() + other.join().unwrap(), 1);
+        });
+        scope(|scope| {
+            let selecting = scope.spawn(both);
+            yield_now();
+            channel.put(7).unwrap();
+            assert_eq!(selecting.join().unwrap(), Some(7));
+        });
+    });
+}
+
+#[test]
+fn what_is_not_put_in_stays_where_it_was() {
+    run(|| {
+        let queue = Queue::bounded(1);
+        queue.put(0).unwrap();
+        let item = std::cell::RefCell::new(Some(1));
+        scope(|scope| {
+            let putter = scope.spawn(|| {
+                let mut item = item.borrow_mut();
+                select! { result = put(&queue, &mut item) => result.unwrap() }
+            });
+            yield_now();
+            assert!(putter.kill());
+            assert!(putter.join().is_err());
+        });
+        assert_eq!(item.take(), Some(1));
+        let mut item = Some(2);
+        select! {
+            _ = put(&queue, &mut item) => unreachable!("there is no room"),
+            after(SHORT) => {}
+        }
+        assert_eq!((item, queue.get(), queue.len()), (Some(2), Ok(0), 0));
+        // It waits in line like others, and is killed when its item is in.
+        queue.put(0).unwrap();
+        scope(|scope| {
+            let putter = scope.spawn(|| {
+                let mut item = Some(3);
+                select! { result = put(&queue, &mut item) => result.unwrap() }
+                item
+            });
+            let behind = scope.spawn(|| queue.put(4));
+            yield_now();
+            assert_eq!(queue.get(), Ok(0));
+            putter.kill();
+            assert_eq!(putter.join().unwrap(), None);
+            assert!(queue.iter().take(2).eq([3, 4]));
+            behind.join().unwrap().unwrap();
+        });
+    });
+}
+
+/// Two queues with little room, and those who put into and take from whichever lets them.
+#[test]
+fn selects_of_hubs_and_threads_lose_nothing() {
+    const EACH: usize = 1500;
+
+    run(|| {
+        let channels = Arc::new((Channel::new(), Queue::bounded(2)));
+        let total = Arc::new(AtomicUsize::new(0));
+        let putters: Vec<_> = (0..4)
+            .map(|id| {
+                let channels = Arc::clone(&channels);
+                let work = move || {
+                    for n in 0..EACH {
+                        let (mut one, mut other) = (Some(n), Some(n));
+                        select! {
+                            result = put(&channels.0, &mut one) => result.unwrap(),
+                            result = put(&channels.1, &mut other) => result.unwrap(),
+                        }
+                        assert!(one.is_some() != other.is_some());
+                    }
+                };
+                os::spawn(move || if id < 2 { work() } else { spawn(work).join().unwrap() })
+            })
+            .collect();
+        let getters: Vec<_> = (0..4)
+            .map(|id| {
+                let (channels, total) = (Arc::clone(&channels), Arc::clone(&total));
+                let work = move || loop {
+                    let item = select! {
+                        item = get(&channels.0) => item,
+                        item = get(&channels.1) => item,
+                    };
+                    let Ok(item) = item else { break };
+                    total.fetch_add(item + 1, Ordering::Relaxed);
+                };
+                os::spawn(move || if id < 2 { work() } else { spawn(work).join().unwrap() })
+            })
+            .collect();
+        putters.into_iter().for_each(|thread| thread.join().unwrap());
+        // What is left in the queue is taken first.
+        while !channels.1.is_empty() {
+            yield_now();
+        }
+        channels.0.close();
+        channels.1.close();
+        getters.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(total.load(Ordering::Relaxed), 4 * EACH * (EACH + 1) / 2);
     });
 }

@@ -16,3 +16,4 @@ mod support;
 mod channels;
 mod locks;
 mod program;
+mod queues;

@@ -45,8 +45,12 @@ pub(crate) enum What {
     Event,
     /// A call on a file.
     File,
+    /// The end of all work on the items of a queue.
+    Finish,
     /// A future to be polled again.
     Future,
+    /// An item of a queue.
+    Get,
     /// The end of all jobs of a thread pool.
     Jobs,
     /// The end of a coroutine that was killed.
@@ -59,10 +63,16 @@ pub(crate) enum What {
     Once,
     /// The other side of what is being opened.
     Open,
+    /// Permits of a semaphore.
+    Permit,
+    /// Room for an item in a queue, or somebody who takes it.
+    Put,
     /// A lock, together with others that read.
     ReadLock,
     /// A value from a channel.
     Receive,
+    /// A value, or an error, that is set once.
+    Result,
     /// Room in the line of a thread pool.
     Room,
     /// The coroutines of a scope.
@@ -114,15 +124,20 @@ impl Reason {
             Reason::Queue(What::Condvar, _) => "notification",
             Reason::Queue(What::Event, _) => "event",
             Reason::Queue(What::File, _) => "file",
+            Reason::Queue(What::Finish, _) => "end of work",
             Reason::Queue(What::Future, _) => "future",
+            Reason::Queue(What::Get, _) => "queue get",
             Reason::Queue(What::Jobs, _) => "end of jobs",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
             Reason::Queue(What::Lookup, _) => "name lookup",
             Reason::Queue(What::Once, _) => "initialisation",
             Reason::Queue(What::Open, _) => "open",
+            Reason::Queue(What::Permit, _) => "permit",
+            Reason::Queue(What::Put, _) => "queue put",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
+            Reason::Queue(What::Result, _) => "result",
             Reason::Queue(What::Room, _) => "room for a job",
             Reason::Queue(What::Scope, _) => "end of scope",
             Reason::Queue(What::Select, _) => "one of several",

@@ -47,6 +47,20 @@ impl WakeRef {
         }
     }
 
+    /// Whether it names the same wait.
+    pub(crate) fn is_same(self, other: WakeRef) -> bool {
+        match (self, other) {
+            (WakeRef::Task { hub, ticket }, WakeRef::Task { hub: other, ticket: other_ticket }) => {
+                std::ptr::eq(hub, other) && ticket == other_ticket
+            }
+            (
+                WakeRef::Thread { parker, number },
+                WakeRef::Thread { parker: other, number: other_number },
+            ) => std::ptr::eq(parker, other) && number == other_number,
+            _ => false,
+        }
+    }
+
     /// Whether the wait is one of a hub's, that of this thread.
     #[inline]
     pub(crate) fn is_of(self, own: Option<&Hub>) -> bool {

@@ -262,7 +262,7 @@ impl Condvar {
     /// Gives up a lock, waits, and takes it again; or unwinds without it.
     fn wait_unlocked(&self, lock: &RawLock, deadline: Deadline) -> bool {
         let notified = self.wait_notified(lock, deadline);
-        let taken = lock.acquire(Kind::Write, What::Lock);
+        let taken = lock.acquire(Kind::Write, What::Lock, Deadline::NEVER);
         if taken.is_err() {
             if notified {
                 self.notify_one();

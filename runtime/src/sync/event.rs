@@ -191,6 +191,22 @@ impl Event {
         self.is_set() || self.wait_until(Deadline::after(timeout), What::Event)
     }
 
+    /// Sets the flag, with something else that is done first, under the line's lock. False: it
+    /// was set already, and nothing is done. `first` may not wait, allocate or call user code.
+    pub(super) fn set_once(&self, first: impl FnOnce()) -> bool {
+        let line = self.line.lock();
+        if self.is_set() {
+            return false;
+        }
+        first();
+        let before = self.word.fetch_or(SET, Ordering::Release);
+        drop(line);
+        if before & QUEUED != 0 {
+            self.wake_all();
+        }
+        true
+    }
+
     /// Waits until the flag is set; false if the deadline has passed first.
     #[cold]
     pub(super) fn wait_until(&self, deadline: Deadline, what: What) -> bool {

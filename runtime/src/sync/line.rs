@@ -1,14 +1,15 @@
-//! A line of waiters, first in, first out, with a number of its owner's beside it: what the
-//! locks and the condition variable wait in.
+//! A line of waiters, first in, first out, with a note of its owner's beside it, a number for
+//! most: what the locks, the condition variable, the event and the semaphore wait in.
 //!
 //! It is a [`WaitQueue`](crate::wait_queue::WaitQueue) whose owner decides itself who is
 //! woken, and who passes on what. Small, since there is one in every lock.
 //!
-//! **Invariant:** the list and the number are touched under the lock only.
+//! **Invariant:** the list and the note are touched under the lock only.
 
-// The list and the number are reached through `UnsafeCell`s.
+// The list and the note are reached through `UnsafeCell`s.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::pin::Pin;
@@ -23,31 +24,38 @@ use crate::wait_queue::List;
 use crate::wait_queue::Node;
 
 /// Those who wait.
-pub(super) struct Line {
+pub(super) struct Line<N = u32> {
     lock: Lock<()>,
-    number: UnsafeCell<u32>,
+    number: UnsafeCell<N>,
     list: UnsafeCell<List>,
 }
 
 /// The line, locked.
-pub(super) struct LineGuard<'a> {
-    line: &'a Line,
+pub(super) struct LineGuard<'a, N = u32> {
+    line: &'a Line<N>,
     _held: Guard<'a, ()>,
 }
 
-// SAFETY: the list is `Send`, and reached by who holds the lock alone.
-unsafe impl Sync for Line {}
+// SAFETY: the list and the note are `Send`, and reached by who holds the lock alone.
+unsafe impl<N: Send> Sync for Line<N> {}
 
 impl Line {
     /// Makes a line nobody waits in.
     pub(super) const fn new() -> Line {
-        let (number, list) = (UnsafeCell::new(0), UnsafeCell::new(List::new()));
-        Line { lock: Lock::new(()), number, list }
+        Line::with(0)
+    }
+}
+
+impl<N> Line<N> {
+    /// Makes a line nobody waits in, with a note.
+    pub(super) const fn with(number: N) -> Line<N> {
+        let list = UnsafeCell::new(List::new());
+        Line { lock: Lock::new(()), number: UnsafeCell::new(number), list }
     }
 
     /// Locks it. Not across a switch, an allocation or user code.
     #[inline]
-    pub(super) fn lock(&self) -> LineGuard<'_> {
+    pub(super) fn lock(&self) -> LineGuard<'_, N> {
         LineGuard { line: self, _held: self.lock.lock() }
     }
 
@@ -58,7 +66,7 @@ impl Line {
     }
 }
 
-impl LineGuard<'_> {
+impl<N> LineGuard<'_, N> {
     #[inline]
     fn list(&self) -> &List {
         // SAFETY: the lock is held, and `&mut self` is needed to change the list.
@@ -71,16 +79,19 @@ impl LineGuard<'_> {
         unsafe { &mut *self.line.list.get() }
     }
 
-    /// The owner's number; 0 to begin with.
+    /// The owner's note.
     #[inline]
-    pub(super) fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> N
+    where
+        N: Copy,
+    {
         // SAFETY: the lock is held.
         unsafe { *self.line.number.get() }
     }
 
-    /// Changes the owner's number.
+    /// Changes the owner's note.
     #[inline]
-    pub(super) fn set_number(&mut self, number: u32) {
+    pub(super) fn set_number(&mut self, number: N) {
         // SAFETY: the lock is held, and its only guard is borrowed exclusively.
         unsafe { *self.line.number.get() = number };
     }
@@ -127,21 +138,30 @@ impl LineGuard<'_> {
         self.list_mut().take_first()
     }
 
-    /// The same if the first node's tag is not later than `number`.
+    /// The same with a look at the first node's tag, which is its owner's from then on.
+    #[inline]
+    pub(super) fn take_first_with<R>(
+        &mut self,
+        look: impl FnOnce(&Cell<u32>) -> R,
+    ) -> Option<(R, WakeRef)> {
+        self.list_mut().take_first_with(look)
+    }
+
+    /// Removes the first node if its tag is not later than `number`.
     #[inline]
     pub(super) fn take_first_of(&mut self, number: u32) -> Option<WakeRef> {
         self.list_mut().take_first_of(number)
     }
 }
 
-impl fmt::Debug for Line {
+impl<N> fmt::Debug for Line<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").finish_non_exhaustive()
     }
 }
 
 #[cfg(all(test, not(loom)))]
-impl Line {
+impl<N> Line<N> {
     /// How many wait, for tests that have to know that somebody does.
     pub(super) fn waiting(&self) -> usize {
         self.lock().list().len()

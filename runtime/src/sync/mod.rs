@@ -5,6 +5,7 @@
 //! of its thread run; a thread without a hub is stopped, and gets none. Taking a lock that is
 //! free, and giving it back, never lets others run.
 
+mod async_result;
 mod barrier;
 mod condvar;
 mod event;
@@ -14,9 +15,12 @@ pub mod mpsc;
 mod mutex;
 mod once;
 mod once_lock;
+mod permits;
 mod poison;
 mod raw_lock;
+mod reentrant_mutex;
 mod rwlock;
+mod semaphore;
 
 pub use std::sync::Arc;
 pub use std::sync::LockResult;
@@ -26,6 +30,9 @@ pub use std::sync::TryLockResult;
 pub use std::sync::Weak;
 pub use std::sync::atomic;
 
+pub use crate::sync::async_result::AsyncResult;
+pub use crate::sync::async_result::NeverSet;
+pub use crate::sync::async_result::Setter;
 pub use crate::sync::barrier::Barrier;
 pub use crate::sync::barrier::BarrierWaitResult;
 pub use crate::sync::condvar::Condvar;
@@ -39,6 +46,12 @@ pub use crate::sync::once::ONCE_INIT;
 pub use crate::sync::once::Once;
 pub use crate::sync::once::OnceState;
 pub use crate::sync::once_lock::OnceLock;
+pub use crate::sync::reentrant_mutex::ReentrantMutex;
+pub use crate::sync::reentrant_mutex::ReentrantMutexGuard;
 pub use crate::sync::rwlock::RwLock;
 pub use crate::sync::rwlock::RwLockReadGuard;
 pub use crate::sync::rwlock::RwLockWriteGuard;
+pub use crate::sync::semaphore::BoundedSemaphore;
+pub use crate::sync::semaphore::OwnedSemaphorePermit;
+pub use crate::sync::semaphore::Semaphore;
+pub use crate::sync::semaphore::SemaphorePermit;

@@ -33,8 +33,63 @@ use crate::sync::raw_lock::RawLock;
 /// A thread that the operating system stops, as in [`std::thread::JoinHandle::join`], with one
 /// that was woken on it, keeps those behind it waiting too.
 ///
-/// A coroutine that locks what it holds already waits for ever; when nothing else can
-/// happen, the [`Deadlock`](crate::Deadlock) report shows it waiting for a "lock".
+/// # Deadlocks
+///
+/// A coroutine that locks what it holds already waits for ever; [`ReentrantMutex`] is for that.
+/// So do two that hold one lock each and want the other's. When nothing else can happen, the
+/// root's wait ends by [`Deadlock`](crate::Deadlock), whose report shows who waits for a "lock":
+///
+/// ```
+/// use std::panic::AssertUnwindSafe;
+///
+/// use corovent_runtime::sync::{Arc, Mutex};
+/// use corovent_runtime::{Builder, Deadlock, catch_unwind, debug, run, yield_now};
+///
+/// run(|| {
+///     // Other threads of the program count as able to help; but they know nothing of this.
+///     debug::deadlock(debug::Scope::Hub);
+///     let locks = Arc::new([Mutex::new("A"), Mutex::new("B")]);
+///     let take = |name: &str, first: usize, second: usize| {
+///         let locks = Arc::clone(&locks);
+///         let body = move || {
+///             let _first = locks[first].lock().unwrap();
+///             yield_now();
+///             let _second = locks[second].lock().unwrap();
+///         };
+///         Builder::new().name(name.to_owned()).spawn(body).unwrap()
+///     };
+///     let tasks = [take("A then B", 0, 1), take("B then A", 1, 0)];
+///     let join = AssertUnwindSafe(|| tasks.map(|task| task.join()));
+///     let report = catch_unwind(join).unwrap_err().downcast::<Deadlock>().unwrap().to_string();
+///     let waits = |name: &str| {
+///         report.lines().any(|line| line.contains(name) && line.contains("lock"))
+///     };
+///     assert!(waits("A then B") && waits("B then A"), "{report}");
+/// });
+/// ```
+///
+/// The cure is one order for all: who takes `A` before `B` never holds what another needs to
+/// get on.
+///
+/// ```
+/// use corovent_runtime::sync::Mutex;
+/// use corovent_runtime::{scope, yield_now};
+///
+/// let locks = [Mutex::new(0), Mutex::new(0)];
+/// scope(|tasks| {
+///     for _ in 0..2 {
+///         tasks.spawn(|| {
+///             let mut first = locks[0].lock().unwrap();
+///             yield_now();
+///             let mut second = locks[1].lock().unwrap();
+///             (*first, *second) = (*first + 1, *second + 1);
+///         });
+///     }
+/// });
+/// assert_eq!(locks.map(|lock| lock.into_inner().unwrap()), [2, 2]);
+/// ```
+///
+/// [`ReentrantMutex`]: crate::sync::ReentrantMutex
 ///
 /// # Poisoning
 ///

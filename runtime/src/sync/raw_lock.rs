@@ -152,7 +152,12 @@ impl RawLock {
 
     /// Takes the lock as `kind` says, or gives why the wait for it was ended.
     #[cold]
-    pub(crate) fn acquire(&self, kind: Kind, what: What) -> Result<(), Outcome> {
+    pub(crate) fn acquire(
+        &self,
+        kind: Kind,
+        what: What,
+        deadline: Deadline,
+    ) -> Result<(), Outcome> {
         if self.overtake(kind) {
             return Ok(());
         }
@@ -183,8 +188,10 @@ impl RawLock {
             }
             line.link(node, place.wake_ref(), stand == Stand::Called);
             drop(line);
-            match place.block(Deadline::NEVER, reason, Mode::Plain) {
+            match place.block(deadline, reason, Mode::Plain) {
                 Outcome::Woken => stand = Stand::Called,
+                // Called in the meantime: it may have the lock after all.
+                Outcome::TimedOut if !node.is_linked() => stand = Stand::Called,
                 // Dropping `in_line` calls the next, if this one was called meanwhile.
                 outcome => return Err(outcome),
             }
@@ -193,7 +200,7 @@ impl RawLock {
 
     #[cold]
     fn lock_slowly(&self, kind: Kind, what: What) {
-        if self.acquire(kind, what).is_err() {
+        if self.acquire(kind, what, Deadline::NEVER).is_err() {
             interrupted();
         }
     }

@@ -140,6 +140,34 @@ impl<P> List<P> {
         unsafe { &*self.first }.wake.get()
     }
 
+    /// What the first node carries, and the name of its wait.
+    #[inline]
+    pub(crate) fn first_with_payload(&self) -> Option<(&P, WakeRef)> {
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let first = unsafe { self.first.as_ref() }?;
+        Some((&first.payload, first.wake.get().expect("a linked node has a name")))
+    }
+
+    /// Removes the first node that is not of the waiter who is named, and gives the name of its
+    /// wait.
+    pub(crate) fn take_first_but(&mut self, own: WakeRef) -> Option<WakeRef> {
+        let mut at = self.first;
+        while !at.is_null() {
+            // SAFETY: a linked node's frame is there: its owner unlinks it first.
+            let node = unsafe { &*at };
+            let wake = node.wake.get().expect("a linked node has a name");
+            if !wake.is_same(own) {
+                self.remove(at);
+                return Some(wake);
+            }
+            at = node.next.get();
+            if ptr::eq(at, self.first) {
+                break;
+            }
+        }
+        None
+    }
+
     /// Removes a linked node. It takes a pointer, since the node may go away before the call
     /// is over.
     #[inline]

@@ -5,6 +5,7 @@ mod futures;
 mod mpsc;
 mod net;
 mod process;
+mod queue;
 mod server;
 mod sync;
 mod task;
@@ -19,6 +20,7 @@ const TABLES: &[&[Row]] = &[
     mpsc::ROWS,
     net::ROWS,
     process::ROWS,
+    queue::ROWS,
     server::ROWS,
     sync::ROWS,
     task::ROWS,

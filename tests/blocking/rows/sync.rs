@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use corovent::sync::AsyncResult;
 use corovent::sync::Barrier;
+use corovent::sync::BoundedSemaphore;
 use corovent::sync::Condvar;
 use corovent::sync::Event;
 use corovent::sync::LazyLock;
 use corovent::sync::Mutex;
 use corovent::sync::Once;
 use corovent::sync::OnceLock;
+use corovent::sync::ReentrantMutex;
 use corovent::sync::RwLock;
+use corovent::sync::Semaphore;
 
 use crate::case::Case;
 use crate::case::Holder;
@@ -52,6 +56,35 @@ pub(crate) const ROWS: &[Row] = &[
     Row { functions: &["LazyLock::force"], make: lazy_lock_force, lacks: &[] },
     Row { functions: &["Event::wait"], make: event_wait, lacks: &[] },
     Row { functions: &["Event::wait_timeout"], make: event_wait_timeout, lacks: &[] },
+    Row {
+        functions: &["AsyncResult::get", "AsyncResult::wait"],
+        make: async_result_get,
+        lacks: &[],
+    },
+    Row {
+        functions: &["AsyncResult::get_timeout", "AsyncResult::wait_timeout"],
+        make: async_result_get_timeout,
+        lacks: &[],
+    },
+    Row { functions: &["Semaphore::acquire"], make: semaphore_acquire, lacks: &[] },
+    Row { functions: &["Semaphore::acquire_many"], make: semaphore_acquire_many, lacks: &[] },
+    Row { functions: &["Semaphore::acquire_timeout"], make: semaphore_acquire_timeout, lacks: &[] },
+    Row {
+        functions: &["Semaphore::acquire_owned", "Semaphore::acquire_owned_timeout"],
+        make: semaphore_acquire_owned,
+        lacks: &[],
+    },
+    Row {
+        functions: &["BoundedSemaphore::acquire", "BoundedSemaphore::acquire_timeout"],
+        make: bounded_semaphore_acquire,
+        lacks: &[],
+    },
+    Row { functions: &["ReentrantMutex::lock"], make: reentrant_mutex_lock, lacks: &[] },
+    Row {
+        functions: &["ReentrantMutex::lock_timeout"],
+        make: reentrant_mutex_lock_timeout,
+        lacks: &[],
+    },
 ];
 
 /// A call that needs what a thread holds.
@@ -270,4 +303,99 @@ fn event_wait_timeout() -> Case {
     Case::infallible(move || assert!(event.wait_timeout(LONG)))
         .opened(move || other.set())
         .limited(move |limit| !limited.wait_timeout(limit))
+}
+
+fn async_result_get() -> Case {
+    let result = Arc::new(AsyncResult::new());
+    let other = Arc::clone(&result);
+    let get = move || {
+        result.wait();
+        assert_eq!(result.get().unwrap(), &7);
+    };
+    Case::infallible(get).opened(move || _ = other.set(7))
+}
+
+fn async_result_get_timeout() -> Case {
+    let result = Arc::new(AsyncResult::<u32>::new());
+    let (limited, other) = (Arc::clone(&result), Arc::clone(&result));
+    let get = move || {
+        let error = result.get_timeout(LONG).unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "none");
+    };
+    Case::infallible(get)
+        .opened(move || _ = other.set_error("none".into()))
+        .limited(move |limit| !limited.wait_timeout(limit) && limited.get_timeout(limit).is_none())
+}
+
+/// A call takes a permit for good.
+fn semaphore_case(
+    take: impl Fn(&Arc<Semaphore>) + Send + Sync + 'static,
+) -> (Case, Arc<Semaphore>) {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (call, give) = (Arc::clone(&semaphore), Arc::clone(&semaphore));
+    (Case::infallible(move || take(&call)).released(move || give.release()), semaphore)
+}
+
+fn semaphore_acquire() -> Case {
+    semaphore_case(|semaphore| semaphore.acquire().forget()).0
+}
+
+fn semaphore_acquire_many() -> Case {
+    let semaphore = Arc::new(Semaphore::new(2));
+    let give = Arc::clone(&semaphore);
+    let take = move || semaphore.acquire_many(3).forget();
+    // What is there before the first release stays, and what came with one that was too many.
+    Case::infallible(take).released(move || give.add_permits(3))
+}
+
+fn semaphore_acquire_timeout() -> Case {
+    let take = |semaphore: &Arc<Semaphore>| semaphore.acquire_timeout(LONG).unwrap().forget();
+    let (case, semaphore) = semaphore_case(take);
+    case.limited(move |limit| semaphore.acquire_timeout(limit).is_none())
+}
+
+fn semaphore_acquire_owned() -> Case {
+    let (case, semaphore) = semaphore_case(|semaphore| semaphore.acquire_owned().forget());
+    case.limited(move |limit| semaphore.acquire_owned_timeout(limit).is_none())
+}
+
+fn bounded_semaphore_acquire() -> Case {
+    let semaphore = Arc::new(BoundedSemaphore::new(1));
+    let other = Arc::clone(&semaphore);
+    let (limited, call) = (Arc::clone(&semaphore), semaphore);
+    held(
+        move |until| {
+            let _permit = other.acquire();
+            until();
+        },
+        move || drop(call.acquire()),
+    )
+    .limited(move |limit| limited.acquire_timeout(limit).is_none())
+}
+
+fn reentrant_mutex_lock() -> Case {
+    let lock = Arc::new(ReentrantMutex::new(0));
+    let other = Arc::clone(&lock);
+    held(
+        move |until| {
+            let _guards = (other.lock(), other.lock());
+            until();
+        },
+        move || {
+            let _guards = (lock.lock(), lock.lock());
+        },
+    )
+}
+
+fn reentrant_mutex_lock_timeout() -> Case {
+    let lock = Arc::new(ReentrantMutex::new(0));
+    let (other, limited) = (Arc::clone(&lock), Arc::clone(&lock));
+    held(
+        move |until| {
+            let _guard = other.lock();
+            until();
+        },
+        move || drop(lock.lock_timeout(LONG).unwrap()),
+    )
+    .limited(move |limit| limited.lock_timeout(limit).is_none())
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::select::Selectable;
+use crate::select::Takeable;
 use crate::select::Waitable;
 use crate::sync::mpsc::channel::Channel;
 use crate::sync::mpsc::channel::Offered;
@@ -395,6 +396,18 @@ impl<T> Iterator for IntoIter<T> {
 }
 
 impl<T> Selectable for Receiver<T> {}
+
+impl<T> Takeable for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    fn try_take(&self, _: bool) -> Option<Result<T, RecvError>> {
+        match self.try_recv() {
+            Ok(value) => Some(Ok(value)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => None,
+        }
+    }
+}
 
 impl<T> Waitable for Receiver<T> {
     fn is_ready(&self) -> bool {
