@@ -15,4 +15,5 @@ mod io_models;
 mod length_framed;
 mod many_connections;
 mod processes;
+mod producer_consumer;
 mod std_swap;
