@@ -16,6 +16,7 @@ mod length_framed;
 mod many_connections;
 mod port_forwarder;
 mod processes;
+mod producer_consumer;
 mod std_swap;
 mod timeouts;
 mod udp_echo;
