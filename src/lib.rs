@@ -10,6 +10,7 @@
 
 pub mod debug;
 pub mod fs;
+pub mod group;
 pub mod io;
 pub mod local;
 pub mod net;
@@ -31,8 +32,10 @@ pub use corovent_runtime::Abandoned;
 pub use corovent_runtime::Builder;
 pub use corovent_runtime::Deadlock;
 pub use corovent_runtime::Elapsed;
+pub use corovent_runtime::ExitHook;
 pub use corovent_runtime::JoinHandle;
 pub use corovent_runtime::Killed;
+pub use corovent_runtime::Outcome;
 pub use corovent_runtime::Remote;
 pub use corovent_runtime::Scope;
 pub use corovent_runtime::ScopedJoinHandle;
@@ -52,6 +55,7 @@ pub use corovent_runtime::scope;
 pub use corovent_runtime::shield;
 pub use corovent_runtime::sleep;
 pub use corovent_runtime::spawn;
+pub use corovent_runtime::spawn_after;
 pub use corovent_runtime::timeout;
 pub use corovent_runtime::yield_now;
 

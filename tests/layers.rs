@@ -54,10 +54,10 @@ const HOUSES: [House; 3] = [
             &["task"],
             &["time"],
             &["select"],
-            &["remote", "run", "scope", "thread"],
+            &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug", "selectors/*", "signal/*", "threadpool/*"],
+            &["block_on", "both", "debug", "group/*", "selectors/*", "signal/*", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],
@@ -82,7 +82,7 @@ const HOUSES: [House; 3] = [
         below: &["corovent_runtime", "corovent_net"],
         layers: &[
             // A file for each of std's modules that has a mirror.
-            &["debug", "fs", "io", "local", "net", "os", "process", "queue", "select"],
+            &["debug", "fs", "group", "io", "local", "net", "os", "process", "queue", "select"],
             &["selectors", "server", "signal", "sync", "task", "thread", "threadpool", "time"],
             // The macros, which are the crate's.
             &["print"],

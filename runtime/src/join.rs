@@ -16,6 +16,7 @@ use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::packet::HandleSide;
+use crate::packet::Head;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 
@@ -95,7 +96,12 @@ impl<T> JoinHandle<T> {
     /// task.join().unwrap();
     /// ```
     pub fn join_timeout(self, timeout: Duration) -> Result<thread::Result<T>, Self> {
-        match self.wait_until(Deadline::after(timeout)) {
+        self.join_until(Deadline::after(timeout))
+    }
+
+    /// The same with a deadline.
+    pub(crate) fn join_until(self, deadline: Deadline) -> Result<thread::Result<T>, Self> {
+        match self.wait_until(deadline) {
             Some(hub) => hub.throw(),
             None if self.is_finished() => Ok(self.side.take()),
             None => Err(self),
@@ -133,15 +139,7 @@ impl<T> JoinHandle<T> {
     /// assert!(task.join().unwrap_err().is::<corovent_runtime::Killed>());
     /// ```
     pub fn kill(&self) -> bool {
-        let head = self.side.head();
-        if head.is_done() {
-            return false;
-        }
-        match (hub::current(), head.slot()) {
-            (Some(hub), Some(slot)) if head.is_of(hub) => hub.kill(slot, head.id),
-            // Only its own thread knows whether it has started, and only then it could end.
-            _ => UNWINDS && head.send_kill(),
-        }
+        kill(self.side.head())
     }
 
     /// Asks the coroutine to end, and waits until it has. False if the time was up first, or
@@ -171,12 +169,7 @@ impl<T> JoinHandle<T> {
         if !self.kill() {
             return head.is_done();
         }
-        head.start_watching();
-        match head.watchers.wait(deadline, What::Kill, Mode::Plain, |()| head.fate()) {
-            Ok(ended) => ended,
-            Err(Outcome::Interrupted) => interrupted(),
-            Err(_) => false,
-        }
+        wait_for_fate(head, deadline)
     }
 
     /// Gives the handle that names and unparks the coroutine.
@@ -223,6 +216,29 @@ impl<T> JoinHandle<T> {
         let outcome = place.block(deadline, Reason::Join(head.id), Mode::Plain);
         head.stop_joining();
         outcome
+    }
+}
+
+/// Asks a coroutine to end; see [`JoinHandle::kill`].
+pub(crate) fn kill(head: &Head) -> bool {
+    if head.is_done() {
+        return false;
+    }
+    match (hub::current(), head.slot()) {
+        (Some(hub), Some(slot)) if head.is_of(hub) => hub.kill(slot, head.id),
+        // Only its own thread knows whether it has started, and only then it could end.
+        _ => UNWINDS && head.send_kill(),
+    }
+}
+
+/// Waits until a coroutine that was killed has ended. False if the time was up first, or if
+/// it swallowed the kill every time.
+pub(crate) fn wait_for_fate(head: &Head, deadline: Deadline) -> bool {
+    head.start_watching();
+    match head.watchers.wait(deadline, What::Kill, Mode::Plain, |()| head.fate()) {
+        Ok(ended) => ended,
+        Err(Outcome::Interrupted) => interrupted(),
+        Err(_) => false,
     }
 }
 

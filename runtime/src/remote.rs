@@ -8,13 +8,9 @@ use std::io;
 use std::panic::Location;
 
 use crate::hub;
-use crate::hub::identity;
-use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
-use crate::hub::task::NewTask;
 use crate::join::JoinHandle;
-use crate::packet;
-use crate::packet::Birth;
+use crate::task::spawn_elsewhere;
 
 /// A handle of a thread's hub, by which other threads spawn coroutines on it.
 ///
@@ -83,19 +79,12 @@ impl Remote {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let id = identity::unhubbed_id();
-        let birth =
-            Birth { id, name: None, hub: self.hub, hub_number: self.hub_number, observer: None };
-        // SAFETY: the closure and its result borrow nothing.
-        let (body, side) = unsafe { packet::new_packet(birth, f) };
-        let spawned_at = Location::caller();
-        let new = NewTask { hub: self.hub_number, id, body, class: None, spawned_at };
-        if self.hub.post(self.hub_number, Message::Spawn(new)) {
-            return Ok(JoinHandle { side });
-        }
-        // SAFETY: the hub has refused the message, and the closure is an `F`.
-        unsafe { packet::discard::<F, T>(body, side) };
-        Err(io::Error::new(io::ErrorKind::NotConnected, "the thread of the hub has ended"))
+        let (hub, number) = (self.hub, self.hub_number);
+        // SAFETY: the closure and its result borrow nothing, and are `Send`.
+        let handle = unsafe { spawn_elsewhere(hub, number, Location::caller(), f) };
+        let ended =
+            || io::Error::new(io::ErrorKind::NotConnected, "the thread of the hub has ended");
+        handle.ok_or_else(ended)
     }
 
     /// Gives the same handle, but one that does not keep the hub from a deadlock.

@@ -104,6 +104,12 @@ impl<T> Scheduler<T> {
         self.insert(task, State::Running)
     }
 
+    /// Adds a task that waits for its first wake, and gives the name of that wait.
+    pub(crate) fn insert_blocked(&mut self, task: T) -> Ticket {
+        let slot = self.insert(task, State::Blocked);
+        self.ticket(slot)
+    }
+
     /// Adds a task at the end of the ready queue.
     #[inline]
     pub(crate) fn insert_ready(&mut self, task: T) -> u32 {
@@ -397,6 +403,18 @@ mod tests {
         assert_eq!(next(&mut scheduler), Some("b"));
         assert_eq!(next(&mut scheduler), Some("c"));
         assert_eq!(next(&mut scheduler), None);
+    }
+
+    #[test]
+    fn a_task_may_begin_with_a_wait() {
+        let mut scheduler = scheduler(&["a"]);
+        let ticket = scheduler.insert_blocked("late");
+        assert_eq!(next(&mut scheduler), Some("a"));
+        assert_eq!(next(&mut scheduler), None);
+        assert!(scheduler.wake(ticket, Outcome::TimedOut));
+        assert!(!scheduler.wake(ticket, Outcome::Interrupted));
+        assert_eq!(next(&mut scheduler), Some("late"));
+        assert_eq!(scheduler.len(), 2);
     }
 
     #[test]

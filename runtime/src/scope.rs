@@ -53,7 +53,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 /// Owns the right to the result of a coroutine of a scope: the mirror of
 /// [`std::thread::ScopedJoinHandle`].
 pub struct ScopedJoinHandle<'scope, T> {
-    handle: JoinHandle<T>,
+    pub(crate) handle: JoinHandle<T>,
     _scope: PhantomData<&'scope ()>,
 }
 

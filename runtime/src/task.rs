@@ -14,9 +14,12 @@ use std::thread;
 
 use crate::error::is_interrupt;
 use crate::hub;
+use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::identity;
 use crate::hub::identity::Thread;
+use crate::hub::shared::Message;
+use crate::hub::shared::SharedRecord;
 use crate::hub::task::NewTask;
 use crate::join::JoinHandle;
 use crate::packet;
@@ -96,7 +99,7 @@ where
 
 #[cold]
 #[track_caller]
-fn no_coroutine(error: &io::Error) -> ! {
+pub(crate) fn no_coroutine(error: &io::Error) -> ! {
     panic!("failed to spawn a coroutine: {error}")
 }
 
@@ -115,7 +118,7 @@ fn no_coroutine(error: &io::Error) -> ! {
 #[derive(Default)]
 #[must_use = "must eventually spawn the coroutine"]
 pub struct Builder {
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     stack_bytes: Option<usize>,
 }
 
@@ -264,14 +267,56 @@ unsafe fn spawn_unchecked<F, T>(
 where
     F: FnOnce() -> T,
 {
+    let plan = Plan { name, class, observer, spawned_at: Location::caller() };
+    // SAFETY: as the caller vouches.
+    unsafe { spawn_planned(plan, f, Hub::spawn) }
+}
+
+/// Starts a coroutine in the name of who has called another function.
+pub(crate) fn spawn_at<F, T>(
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let plan = Plan { name: None, class: None, observer: None, spawned_at };
+    // SAFETY: the closure and its result borrow nothing.
+    unsafe { spawn_planned(plan, f, Hub::spawn) }
+}
+
+/// What is known of a coroutine that is about to be made, besides its closure.
+pub(crate) struct Plan {
+    pub(crate) name: Option<Box<str>>,
+    /// `None` is the hub's default.
+    pub(crate) class: Option<SizeClass>,
+    pub(crate) observer: Option<NonNull<dyn Observer>>,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+/// Makes a coroutine, and leaves it to `enter` to give it to the hub.
+///
+/// # Safety
+///
+/// As for [`Builder::spawn_observed`].
+#[inline]
+pub(crate) unsafe fn spawn_planned<F, T>(
+    plan: Plan,
+    f: F,
+    enter: impl FnOnce(&Hub, NewTask) -> io::Result<u32>,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    let Plan { name, class, observer, spawned_at } = plan;
     let hub = hub::get()?;
     let id = hub.new_id();
     let shared = hub.shared();
     let birth = Birth { id, name, hub: shared, hub_number: shared.first_ticket(), observer };
     // SAFETY: as the caller vouches.
     let (body, side) = unsafe { packet::new_packet(birth, f) };
-    let spawned_at = Location::caller();
-    match hub.spawn(NewTask { hub: shared.first_ticket(), id, body, class, spawned_at }) {
+    match enter(hub, NewTask { hub: shared.first_ticket(), id, body, class, spawned_at }) {
         Ok(slot) => {
             side.head().set_slot(slot);
             Ok(JoinHandle { side })
@@ -282,6 +327,34 @@ where
             Err(error)
         }
     }
+}
+
+/// Makes a coroutine of another thread's hub. `None` if that has ended; the closure is dropped
+/// then.
+///
+/// # Safety
+///
+/// The closure and its result must borrow nothing, and be such as may cross threads.
+pub(crate) unsafe fn spawn_elsewhere<F, T>(
+    hub: SharedRecord,
+    hub_number: u64,
+    spawned_at: &'static Location<'static>,
+    f: F,
+) -> Option<JoinHandle<T>>
+where
+    F: FnOnce() -> T,
+{
+    let id = identity::unhubbed_id();
+    let birth = Birth { id, name: None, hub, hub_number, observer: None };
+    // SAFETY: as the caller vouches.
+    let (body, side) = unsafe { packet::new_packet(birth, f) };
+    let new = NewTask { hub: hub_number, id, body, class: None, spawned_at };
+    if hub.post(hub_number, Message::Spawn(new)) {
+        return Some(JoinHandle { side });
+    }
+    // SAFETY: the hub has refused the message, and the closure is an `F`.
+    unsafe { packet::discard::<F, T>(body, side) };
+    None
 }
 
 /// Lets every other ready coroutine run before this one goes on.

@@ -40,7 +40,6 @@ use crate::hub::shared::KernelSide;
 use crate::hub::shared::SharedRecord;
 use crate::hub::task::NewTask;
 use crate::hub::task::Task;
-use crate::interrupt::Interrupts;
 use crate::order::Order;
 use crate::overflow::Occupant;
 use crate::overflow::Reporter;
@@ -56,6 +55,7 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::origin::Origin;
+use crate::timers::TimerKey;
 use crate::timers::Timers;
 
 pub(crate) use crate::hub::wait::Mode;
@@ -304,6 +304,13 @@ impl Hub {
         unsafe { body.thread() }
     }
 
+    /// The handle of a coroutine that has not ended, by its slot and id.
+    pub(crate) fn thread_of(&self, slot: u32, id: u64) -> Option<Thread> {
+        let body = self.state.borrow().scheduler.get(slot).filter(|task| task.id == id)?.body?;
+        // SAFETY: its task is in the table, so the packet is there.
+        Some(unsafe { body.thread() })
+    }
+
     /// A number for a task, unique in the process.
     #[inline]
     pub(crate) fn new_id(&self) -> u64 {
@@ -325,17 +332,30 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         let class = new.class.unwrap_or(state.default_class);
         state.stacks.reserve(class)?;
-        Ok(state.scheduler.insert_ready(Task {
-            id: new.id,
-            coroutine: None,
-            body: Some(new.body),
-            interrupts: Interrupts::default(),
-            reason: Reason::Start,
-            since_ms: self.clock_ms.get(),
-            spawned_at: new.spawned_at,
-            mode: Mode::Masked,
-            class,
-        }))
+        let since_ms = self.clock_ms.get();
+        Ok(state.scheduler.insert_ready(Task::new(new, class, since_ms)))
+    }
+
+    /// Adds a task that is ready at the deadline, or when it is killed; gives its slot and
+    /// its timer. Otherwise like [`spawn`](Hub::spawn).
+    pub(crate) fn spawn_later(
+        &self,
+        new: NewTask,
+        deadline: Deadline,
+    ) -> io::Result<(u32, Option<TimerKey>)> {
+        let mut state = self.state.borrow_mut();
+        let class = new.class.unwrap_or(state.default_class);
+        state.stacks.reserve(class)?;
+        let task = Task {
+            reason: Reason::Delay,
+            // A kill ends this wait in every build: nothing has to unwind for it.
+            mode: Mode::Io,
+            ..Task::new(new, class, self.clock_ms.get())
+        };
+        let ticket = state.scheduler.insert_blocked(task);
+        let timer =
+            (!deadline.is_never()).then(|| state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket)));
+        Ok((ticket.slot, timer))
     }
 
     /// The tasks besides the root, as slot and id.

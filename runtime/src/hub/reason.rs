@@ -28,6 +28,8 @@ pub(crate) enum Reason {
     Process(u32),
     /// A signal of the operating system.
     Signal,
+    /// The time to start at, by a coroutine that has not run yet.
+    Delay,
     /// Nothing: it has not run yet.
     Start,
 }
@@ -39,8 +41,12 @@ pub(crate) enum What {
     Barrier,
     /// A job in the thread pool.
     Blocking,
+    /// The first of several coroutines to end.
+    Completion,
     /// A notification.
     Condvar,
+    /// Somebody who takes what is there already, before more is made.
+    Demand,
     /// A flag to be set.
     Event,
     /// A call on a file.
@@ -51,6 +57,8 @@ pub(crate) enum What {
     Future,
     /// An item of a queue.
     Get,
+    /// The members of a group.
+    Group,
     /// The end of all jobs of a thread pool.
     Jobs,
     /// The end of a coroutine that was killed.
@@ -65,6 +73,8 @@ pub(crate) enum What {
     Open,
     /// Permits of a semaphore.
     Permit,
+    /// A free place in a pool.
+    Place,
     /// Room for an item in a queue, or somebody who takes it.
     Put,
     /// A lock, together with others that read.
@@ -121,12 +131,15 @@ impl Reason {
             Reason::Ends => "end of all",
             Reason::Queue(What::Barrier, _) => "barrier",
             Reason::Queue(What::Blocking, _) => "blocking job",
+            Reason::Queue(What::Completion, _) => "first of several",
             Reason::Queue(What::Condvar, _) => "notification",
+            Reason::Queue(What::Demand, _) => "demand",
             Reason::Queue(What::Event, _) => "event",
             Reason::Queue(What::File, _) => "file",
             Reason::Queue(What::Finish, _) => "end of work",
             Reason::Queue(What::Future, _) => "future",
             Reason::Queue(What::Get, _) => "queue get",
+            Reason::Queue(What::Group, _) => "end of group",
             Reason::Queue(What::Jobs, _) => "end of jobs",
             Reason::Queue(What::Kill, _) => "end of the killed",
             Reason::Queue(What::Lock, _) => "lock",
@@ -134,6 +147,7 @@ impl Reason {
             Reason::Queue(What::Once, _) => "initialisation",
             Reason::Queue(What::Open, _) => "open",
             Reason::Queue(What::Permit, _) => "permit",
+            Reason::Queue(What::Place, _) => "place in pool",
             Reason::Queue(What::Put, _) => "queue put",
             Reason::Queue(What::ReadLock, _) => "read lock",
             Reason::Queue(What::Receive, _) => "channel receive",
@@ -147,6 +161,7 @@ impl Reason {
             Reason::Queue(What::WriteLock, _) => "write lock",
             Reason::Process(_) => "end of process",
             Reason::Signal => "signal",
+            Reason::Delay => "time to start",
             Reason::Start => "first run",
         }
     }

@@ -102,6 +102,22 @@ impl Task {
         }
     }
 
+    /// The record of a coroutine that has not run.
+    #[inline(always)]
+    pub(crate) fn new(new: NewTask, class: SizeClass, since_ms: u32) -> Task {
+        Task {
+            id: new.id,
+            coroutine: None,
+            body: Some(new.body),
+            interrupts: Interrupts::default(),
+            reason: Reason::Start,
+            since_ms,
+            spawned_at: new.spawned_at,
+            mode: Mode::Masked,
+            class,
+        }
+    }
+
     /// The name, or an empty one.
     pub(crate) fn name(&self) -> &str {
         match self.body {

@@ -117,6 +117,11 @@ impl Turn {
         self.ends = whom;
     }
 
+    /// Whether a `run` is over, and ends all coroutines there are.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ends.is_some()
+    }
+
     /// The wait queue of a task that was given up in one, by a name of its slot, which is
     /// never used again. A wake by that name has reached nobody.
     pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
@@ -334,7 +339,7 @@ impl Hub {
 
     /// Does what other threads have asked for.
     #[inline]
-    fn read_messages(&self) {
+    pub(crate) fn read_messages(&self) {
         if self.shared.has_messages() {
             self.state().turn.idle_looks = 0;
             self.do_messages();

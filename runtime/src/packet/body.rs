@@ -3,6 +3,7 @@
 // The packet is reached by a raw pointer whose type is erased.
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::mem;
 use std::mem::MaybeUninit;
@@ -21,13 +22,17 @@ use crate::packet::ABANDONED;
 use crate::packet::DONE;
 use crate::packet::DROPPED;
 use crate::packet::FullPacket;
+use crate::packet::Head;
 use crate::packet::JOINING;
 use crate::packet::JOINING_HOME;
 use crate::packet::KILL_EARLY;
 use crate::packet::KILL_IGNORED;
+use crate::packet::LINKED;
 use crate::packet::Observer;
+use crate::packet::PANICKED;
 use crate::packet::Packet;
 use crate::packet::RELEASED;
+use crate::packet::WAS_KILLED;
 use crate::packet::WATCHED;
 use crate::packet::note_unseen;
 use crate::packet::read_result;
@@ -63,10 +68,12 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
     let closure = unsafe { cell.get().read() };
     // SAFETY: it was there since the packet was made.
     let closure = unsafe { closure.assume_init() };
-    let run = AssertUnwindSafe(move || if killed { drop_killed(closure) } else { Ok(closure()) });
-    let result = panic::catch_unwind(run).unwrap_or_else(Err);
     // SAFETY: the packet lives until `publish`.
     let packet = unsafe { &(*full).packet };
+    let head = &packet.head;
+    let run =
+        AssertUnwindSafe(move || if killed { drop_killed(closure, head) } else { Ok(closure()) });
+    let result = panic::catch_unwind(run).unwrap_or_else(|payload| failed(head, payload));
     if packet.head.state.load(Ordering::Acquire) & DROPPED != 0 {
         drop_unwanted(result, packet.head.observer);
         // SAFETY: until `DONE` is set the result is the task's.
@@ -75,6 +82,14 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
         // SAFETY: as above.
         unsafe { packet.result.get().write(MaybeUninit::new(result)) };
     }
+}
+
+/// Notes that the closure did not return.
+#[cold]
+fn failed<T>(head: &Head, payload: Box<dyn Any + Send>) -> thread::Result<T> {
+    let bit = if payload.is::<Killed>() { WAS_KILLED } else { PANICKED };
+    head.state.fetch_or(bit, Ordering::Relaxed);
+    Err(payload)
 }
 
 /// See [`BodyCalls::end_locals`].
@@ -96,9 +111,9 @@ fn destroy_locals(observer: Option<NonNull<dyn Observer>>) {
     }
 }
 
-fn drop_killed<F, T>(closure: F) -> thread::Result<T> {
+fn drop_killed<F, T>(closure: F, head: &Head) -> thread::Result<T> {
     drop(closure);
-    Err(Box::new(Killed))
+    failed(head, Box::new(Killed))
 }
 
 /// Drops a result that nobody wants, and whatever its destructor panics with.
@@ -150,18 +165,16 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
     let head = unsafe { &(*packet.as_ptr()).head };
     let observer = head.observer;
     let state = head.state.load(Ordering::Acquire);
-    if state & DROPPED != 0 {
+    let waiting = state & (DROPPED | JOINING_HOME | LINKED);
+    if waiting == DROPPED {
         head.state.store(state | bits, Ordering::Relaxed);
         // SAFETY: the handle is gone, and has left the result to the task's side.
         unsafe { drop_and_free(packet, bits) };
-    } else if state & JOINING_HOME != 0 {
+    } else if waiting == JOINING_HOME {
         // The joiner has used the handle up, so nobody watches any more.
         let joiner = head.home_joiner.load(Ordering::Relaxed);
         head.state.store(state | bits | RELEASED, Ordering::Release);
-        // Without a hub it has ended, and the joiner with it.
-        if let Some(hub) = hub::current() {
-            hub.wake_slot(joiner);
-        }
+        wake_at_home(joiner);
     } else {
         // SAFETY: as the caller vouches.
         unsafe { finish_shared(packet, bits) };
@@ -174,7 +187,16 @@ unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
     }
 }
 
-/// The same while the handle may be in use on another thread.
+/// Wakes a joiner of the coroutine's own hub.
+#[inline]
+fn wake_at_home(joiner: u32) {
+    // Without a hub it has ended, and the joiner with it.
+    if let Some(hub) = hub::current() {
+        hub.wake_slot(joiner);
+    }
+}
+
+/// The same while the handle may be in use on another thread, or if there are links.
 ///
 /// # Safety
 ///
@@ -183,17 +205,27 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: the caller vouches for the packet.
     let head = unsafe { &(*packet.as_ptr()).head };
     let nobody_waits = |state: u32| {
-        let last = if state & (JOINING | WATCHED) == 0 { RELEASED } else { 0 };
+        let last = if state & (JOINING | WATCHED | LINKED) == 0 { RELEASED } else { 0 };
         Some(state | bits | last)
     };
     let before = head.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, nobody_waits);
     let before = before.expect("the update always has a value");
     if before & DROPPED != 0 {
-        // SAFETY: the handle went meanwhile, and has left the result to the task's side.
-        return unsafe { drop_and_free(packet, bits) };
+        // The handle has left the result to the task's side.
+        // SAFETY: `DONE` is set, and the packet is the task's alone.
+        unsafe { drop_result(packet, bits) };
+        if before & LINKED != 0 {
+            head.tell_links();
+        }
+        let free = head.free;
+        // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
+        return unsafe { free(packet.cast()) };
     }
-    if before & (JOINING | WATCHED) == 0 {
+    if before & (JOINING | WATCHED | LINKED) == 0 {
         return;
+    }
+    if before & LINKED != 0 {
+        head.tell_links();
     }
     let joiner = (before & JOINING != 0).then(|| {
         // SAFETY: since `DONE` is set the joiner writes no other name.
@@ -201,6 +233,7 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
         // SAFETY: it had written this one before it set `JOINING`.
         unsafe { joiner.assume_init() }
     });
+    let home_joiner = head.home_joiner.load(Ordering::Relaxed);
     head.watchers.wake_all();
     let free = head.free;
     if head.state.fetch_or(RELEASED, Ordering::AcqRel) & DROPPED != 0 {
@@ -211,6 +244,9 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     if let Some(joiner) = joiner {
         joiner.wake();
     }
+    if before & JOINING_HOME != 0 {
+        wake_at_home(home_joiner);
+    }
 }
 
 /// Drops a result that nobody wants, with its packet.
@@ -219,6 +255,21 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
 ///
 /// `DONE` must be set, and the packet be the task's alone.
 unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
+    // SAFETY: as the caller vouches.
+    unsafe { drop_result(packet, bits) };
+    // SAFETY: as above.
+    let free = unsafe { (*packet.as_ptr()).head.free };
+    // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
+    unsafe { free(packet.cast()) };
+}
+
+/// Drops a result that nobody wants.
+///
+/// # Safety
+///
+/// As for [`drop_and_free`].
+#[inline]
+unsafe fn drop_result<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: as the caller vouches.
     let result = unsafe { read_result(packet) };
     // SAFETY: as above.
@@ -232,9 +283,6 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
         }
         check_end(head.slot.load(Ordering::Relaxed));
     }
-    let free = head.free;
-    // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
-    unsafe { free(packet.cast()) };
 }
 
 /// See [`BodyCalls::kill_ignored`].
@@ -248,6 +296,9 @@ unsafe fn kill_ignored<T>(data: NonNull<()>) {
     let head = unsafe { &(*packet).head };
     head.state.fetch_or(KILL_IGNORED, Ordering::AcqRel);
     head.watchers.wake_all();
+    if let Some(links) = head.links() {
+        links.tell_ignored();
+    }
     if let Some(observer) = head.observer {
         // SAFETY: the observer outlives its coroutines, see `new_packet`.
         unsafe { observer.as_ref().kill_ignored() };
@@ -292,7 +343,7 @@ unsafe fn name<T>(data: NonNull<()>) -> *const str {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
     let head = unsafe { &(*packet).head };
-    head.thread.get().and_then(Thread::name).unwrap_or("")
+    head.name()
 }
 
 /// See [`BodyCalls::thread`].

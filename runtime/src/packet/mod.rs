@@ -18,11 +18,13 @@
 #![allow(unsafe_code)]
 
 mod body;
+pub(crate) mod links;
 
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::mem;
+use std::mem::ManuallyDrop;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::ptr::NonNull;
@@ -39,12 +41,14 @@ use crate::hub::shared::SharedRecord;
 use crate::hub::task::Body;
 use crate::hub::wake::WakeRef;
 use crate::packet::body::Calls;
+use crate::packet::links::Links;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::wait_queue::WaitQueue;
 
 pub(crate) use crate::packet::body::drop_quietly;
+pub use crate::packet::links::Outcome;
 
 /// The handle's side of a packet.
 pub(crate) struct HandleSide<T> {
@@ -77,12 +81,19 @@ pub(crate) struct Head {
     home_joiner: AtomicU32,
     /// Those in `kill_timeout`.
     pub(crate) watchers: WaitQueue<()>,
-    /// The handle and the name, made when asked for.
-    thread: OnceBox<Thread>,
+    /// What few coroutines need, made when asked for.
+    extras: ManuallyDrop<OnceBox<Extras>>,
     /// What is told when the coroutine has ended, such as its scope.
     observer: Option<NonNull<dyn Observer>>,
     /// Frees the packet, whose full type it knows.
     free: unsafe fn(NonNull<()>),
+}
+
+/// What the packets of few coroutines have; it lives as long as they.
+struct Extras {
+    /// The handle and the name.
+    thread: Thread,
+    links: OnceBox<Links>,
 }
 
 /// A packet with its closure: what is allocated.
@@ -124,6 +135,12 @@ const WATCHED: u32 = 1 << 6;
 const KILL_IGNORED: u32 = 1 << 7;
 /// A kill came before the task had a slot.
 const KILL_EARLY: u32 = 1 << 8;
+/// Links are told of the end.
+const LINKED: u32 = 1 << 9;
+/// What the closure ended with was a panic.
+const PANICKED: u32 = 1 << 10;
+/// What the closure ended with was a kill, or it never ran for one.
+const WAS_KILLED: u32 = 1 << 11;
 
 const NO_SLOT: u32 = u32::MAX;
 
@@ -154,9 +171,9 @@ pub(crate) unsafe fn new_packet<F, T>(birth: Birth, closure: F) -> (Body, Handle
 where
     F: FnOnce() -> T,
 {
-    let thread = OnceBox::new();
+    let extras = OnceBox::new();
     if birth.name.is_some() {
-        let _ = thread.set(Box::new(Thread::new(birth.id, birth.name)));
+        let _ = extras.set(Box::new(Extras::new(birth.id, birth.name)));
     }
     let head = Head {
         state: AtomicU32::new(0),
@@ -167,7 +184,7 @@ where
         joiner: UnsafeCell::new(MaybeUninit::uninit()),
         home_joiner: AtomicU32::new(NO_SLOT),
         watchers: WaitQueue::new(()),
-        thread,
+        extras: ManuallyDrop::new(extras),
         observer: birth.observer,
         free: free::<F, T>,
     };
@@ -224,6 +241,11 @@ impl Head {
     #[inline]
     pub(crate) fn is_of(&self, hub: &Hub) -> bool {
         ptr::eq(hub.shared(), self.hub) && self.hub.first_ticket() == self.hub_number
+    }
+
+    /// The hub that the task belongs to, with what tells it from one that has its record later.
+    pub(crate) fn hub(&self) -> (SharedRecord, u64) {
+        (self.hub, self.hub_number)
     }
 
     /// The task's slot in its hub, if it has got one.
@@ -306,7 +328,42 @@ impl Head {
 
     /// The handle that names and unparks the coroutine, made when first asked for.
     pub(crate) fn thread(&self) -> &Thread {
-        self.thread.get_or_init(|| Box::new(Thread::new(self.id, None)))
+        &self.extras().thread
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.get_or_init(|| Box::new(Extras::new(self.id, None)))
+    }
+
+    /// The name, or an empty one.
+    #[inline]
+    fn name(&self) -> &str {
+        match self.extras.get() {
+            Some(extras) => extras.thread.name().unwrap_or(""),
+            None => "",
+        }
+    }
+}
+
+impl Drop for Head {
+    #[inline]
+    fn drop(&mut self) {
+        // The most of them have none, and are not to pay for the call.
+        if self.extras.get().is_some() {
+            drop_extras(&mut self.extras);
+        }
+    }
+}
+
+#[cold]
+fn drop_extras(extras: &mut ManuallyDrop<OnceBox<Extras>>) {
+    // SAFETY: the head is being dropped, so nobody uses them afterwards.
+    unsafe { ManuallyDrop::drop(extras) };
+}
+
+impl Extras {
+    fn new(id: u64, name: Option<Box<str>>) -> Extras {
+        Extras { thread: Thread::new(id, name), links: OnceBox::new() }
     }
 }
 

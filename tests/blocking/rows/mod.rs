@@ -2,6 +2,7 @@
 
 mod fs;
 mod futures;
+mod group;
 mod mpsc;
 mod net;
 mod process;
@@ -17,6 +18,7 @@ use crate::case::Row;
 const TABLES: &[&[Row]] = &[
     fs::ROWS,
     futures::ROWS,
+    group::ROWS,
     mpsc::ROWS,
     net::ROWS,
     process::ROWS,
