@@ -154,11 +154,11 @@ impl<T> JobHandle<T> {
     /// of its hub, whose handle is given.
     ///
     /// The closure need not be `Send`, and may wait. Callbacks begin in the order in which their
-    /// jobs ended; if a job has ended already, its callback runs all the same. A panic of it is that
-    /// of the coroutine, and killing the coroutine gives the callback up, not the job. Python's
-    /// name is `add_done_callback`, gevent's `AsyncResult.rawlink`; as there, a thread that
-    /// does not let its hub run has its callbacks later. Without a hub this makes one; for a
-    /// thread that is never to have one there is [`on_done_in_pool`].
+    /// jobs ended; if a job has ended already, its callback runs all the same. A panic of it is
+    /// that of the coroutine, and killing the coroutine gives the callback up, not the job.
+    /// Python's name is `add_done_callback`, gevent's `AsyncResult.rawlink`; as there, a thread
+    /// that does not let its hub run has its callbacks later. Without a hub this makes one; for
+    /// a thread that is never to have one there is [`on_done_in_pool`].
     ///
     /// [`on_done_in_pool`]: JobHandle::on_done_in_pool
     ///
