@@ -36,6 +36,9 @@ enum Act {
     /// Takes one, with a limit in microseconds.
     AcquireWithin(usize, u64, u8),
     TryAcquire(usize, u8),
+    /// Takes a permit for good, of those that are added.
+    Keep(usize),
+    Add(usize),
 }
 
 const COUNT: usize = 2;
@@ -55,6 +58,9 @@ struct Locks {
     semaphores: [Semaphore; COUNT],
     /// The permits of a semaphore that somebody has.
     taken: [Cell<u32>; COUNT],
+    /// Semaphores that begin without permits, and those added less those kept.
+    added: [Semaphore; COUNT],
+    left: [Cell<i64>; COUNT],
 }
 
 /// Counts itself while it is inside, also when it leaves by a kill.
@@ -87,6 +93,8 @@ impl Locks {
             balance: Default::default(),
             semaphores: [const { Semaphore::new(ROOM as usize) }; COUNT],
             taken: Default::default(),
+            added: [const { Semaphore::new(0) }; COUNT],
+            left: Default::default(),
         }
     }
 
@@ -177,6 +185,16 @@ impl Model for Locks {
                 let permit = self.semaphores[n].acquire_timeout(Duration::from_micros(micros));
                 permit.map_or(Ok(()), |permit| self.within(n, permit, turns))
             }
+            Act::Keep(n) => {
+                self.added[n].acquire().forget();
+                self.left[n].set(self.left[n].get() - 1);
+                Ok(())
+            }
+            Act::Add(n) => {
+                self.left[n].set(self.left[n].get() + 1);
+                self.added[n].release();
+                Ok(())
+            }
             Act::TryAcquire(n, turns) => {
                 let permit = self.semaphores[n].try_acquire();
                 permit.map_or(Ok(()), |permit| self.within(n, permit, turns))
@@ -189,6 +207,7 @@ impl Model for Locks {
         for (task, act) in waiting {
             match act {
                 Act::Take(n) if self.balance[*n].get() == 0 => {}
+                Act::Keep(n) if self.left[*n].get() == 0 => {}
                 _ => return Err(format!("task {task} waits in {act:?}")),
             }
         }
@@ -200,6 +219,10 @@ impl Model for Locks {
             let permits = *self.permits[n].lock().unwrap_or_else(PoisonError::into_inner);
             if i64::from(permits) != self.balance[n].get() {
                 return Err(format!("{permits} permits, not {}", self.balance[n].get()));
+            }
+            let left = self.added[n].available_permits();
+            if left as i64 != self.left[n].get() {
+                return Err(format!("{left} permits, not {}", self.left[n].get()));
             }
             let free = self.semaphores[n].available_permits();
             if self.semaphores[n].try_acquire_many(ROOM).is_none() || free != ROOM as usize {
@@ -227,16 +250,25 @@ fn acts(focus: Focus) -> impl Strategy<Value = Act> + Clone {
         weight(Focus::Mutexes) => held.clone().prop_map(|(n, turns)| Act::Lock(n, turns)),
         1 => held.clone().prop_map(|(n, turns)| Act::TryLock(n, turns)),
         weight(Focus::RwLocks) => held.clone().prop_map(|(n, turns)| Act::Read(n, turns)),
-        weight(Focus::RwLocks) => held.clone().prop_map(|(n, turns)| Act::Write(n, turns)),
+        weight(Focus::RwLocks) => held.prop_map(|(n, turns)| Act::Write(n, turns)),
         weight(Focus::Permits) => n.clone().prop_map(Act::Take),
         1 => (n.clone(), 0..200u64).prop_map(|(n, micros)| Act::TakeWithin(n, micros)),
         weight(Focus::Permits) => (n.clone(), prop::bool::weighted(0.2))
             .prop_map(|(n, all)| Act::Give(n, all)),
-        weight(Focus::Semaphores) => (n.clone(), 1..=ROOM, 0..4u8)
+        weight(Focus::Semaphores) => semaphore_acts(n),
+    ]
+}
+
+fn semaphore_acts(n: std::ops::Range<usize>) -> impl Strategy<Value = Act> + Clone {
+    let held = (n.clone(), 0..4u8);
+    prop_oneof![
+        2 => (n.clone(), 1..=ROOM, 0..4u8)
             .prop_map(|(n, count, turns)| Act::Acquire(n, count, turns)),
-        weight(Focus::Semaphores) => (n, 0..200u64, 0..4u8)
+        2 => (n.clone(), 0..200u64, 0..4u8)
             .prop_map(|(n, micros, turns)| Act::AcquireWithin(n, micros, turns)),
         1 => held.prop_map(|(n, turns)| Act::TryAcquire(n, turns)),
+        3 => n.clone().prop_map(Act::Keep),
+        3 => n.prop_map(Act::Add),
     ]
 }
 
