@@ -1,5 +1,5 @@
-//! Locks: nanoseconds for taking and giving back a lock that is free, one that a hundred
-//! coroutines want, and for handing it or a notification over.
+//! Locks: nanoseconds for taking and giving back a lock or a permit that is free, one that a
+//! hundred coroutines want, and for handing it or a notification over.
 //!
 //! ```text
 //! cargo bench --bench locks [-- --quick]
@@ -21,8 +21,10 @@ use std::thread as os;
 
 use corovent::spawn;
 use corovent::sync::Condvar;
+use corovent::sync::Event;
 use corovent::sync::Mutex;
 use corovent::sync::RwLock;
+use corovent::sync::Semaphore;
 use corovent::yield_now;
 
 use crate::support::Figure;
@@ -57,6 +59,12 @@ fn main() {
     race.add("condition, there and back", || ping_pong(handed));
     race.add("mutex that 4 threads want, std's", || std_contended(kept));
     race.add("condition, there and back, std's", || std_ping_pong(kept));
+    race.add("free permit, in a coroutine", || in_a_coroutine(move || own_permit(free)));
+    race.add("free permit, tokio's", || tokio_runtime::free_permits(free / 10));
+    race.add("3 permits that 100 coroutines want", || contended_permits(handed));
+    race.add("the same, tokio's", || tokio_runtime::contended_permits(handed));
+    race.add("event, there and back", || signals(handed));
+    race.add("the same, tokio's Notify", || tokio_runtime::signals(handed));
     let figures: Vec<(String, Figure)> = race.run(scale(9, 1));
     print_head("locks: ns for each");
     for (name, figure) in &figures {
@@ -72,6 +80,9 @@ fn main() {
     print_figure("free mutex in a coroutine, of std's", ratio(2, 0), Some(REACH_FREE));
     print_figure("free lock to read, of std's", ratio(5, 4), Some(REACH_FREE));
     print_figure("mutex that 100 want, of tokio's", ratio(6, 7), None);
+    print_figure("free permit, of tokio's", ratio(12, 13), None);
+    print_figure("3 permits that 100 want, of tokio's", ratio(14, 15), None);
+    print_figure("event, there and back, of tokio's Notify", ratio(16, 17), None);
 }
 
 fn on_a_thread(f: impl FnOnce() -> f64 + Send + 'static) -> f64 {
@@ -85,6 +96,50 @@ fn in_a_coroutine(f: impl FnOnce() -> f64 + 'static) -> f64 {
 fn own_mutex(count: usize) -> f64 {
     let lock = black_box(Mutex::new(0usize));
     ns_each(count, || (0..count).for_each(|_| *lock.lock().expect("nobody panics") += 1))
+}
+
+fn own_permit(count: usize) -> f64 {
+    let room = black_box(Semaphore::new(1));
+    ns_each(count, || (0..count).for_each(|_| drop(black_box(room.acquire()))))
+}
+
+/// A permit is held over a yield.
+fn contended_permits(total: usize) -> f64 {
+    let each = total / COROUTINES_AT_A_LOCK;
+    let room = Arc::new(Semaphore::new(3));
+    let take = |_| {
+        let room = Arc::clone(&room);
+        spawn(move || {
+            for _ in 0..each {
+                let _permit = room.acquire();
+                yield_now();
+            }
+        })
+    };
+    let tasks: Vec<_> = (0..COROUTINES_AT_A_LOCK).map(take).collect();
+    ns_each(COROUTINES_AT_A_LOCK * each, || {
+        tasks.into_iter().for_each(|task| task.join().expect("it does not panic"));
+    })
+}
+
+/// Two coroutines that wait for each other's event in turns.
+fn signals(count: usize) -> f64 {
+    let events = Arc::new([Event::new(), Event::new()]);
+    let play = |own: usize| {
+        let events = Arc::clone(&events);
+        spawn(move || {
+            for _ in 0..count {
+                events[own].wait();
+                events[own].clear();
+                events[1 - own].set();
+            }
+        })
+    };
+    let tasks = [play(0), play(1)];
+    ns_each(count, || {
+        events[0].set();
+        tasks.into_iter().for_each(|task| task.join().expect("it does not panic"));
+    })
 }
 
 fn std_mutex(count: usize) -> f64 {

@@ -19,6 +19,64 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().build().expect("a runtime needs a few descriptors")
 }
 
+/// Nanoseconds for each permit that is free.
+pub(crate) fn free_permits(count: usize) -> f64 {
+    runtime().block_on(async {
+        let room = tokio::sync::Semaphore::new(1);
+        let start = Instant::now();
+        for _ in 0..count {
+            drop(black_box(room.acquire().await));
+        }
+        start.elapsed().as_nanos() as f64 / count as f64
+    })
+}
+
+/// Nanoseconds for each of a few permits that many tasks want, which is held over a yield.
+pub(crate) fn contended_permits(total: usize) -> f64 {
+    let each = total / COROUTINES_AT_A_LOCK;
+    runtime().block_on(async {
+        let room = Arc::new(tokio::sync::Semaphore::new(3));
+        let spawn = |_| {
+            let room = Arc::clone(&room);
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    let _permit = room.acquire().await.expect("it is not closed");
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        let handles: Vec<_> = (0..COROUTINES_AT_A_LOCK).map(spawn).collect();
+        let start = Instant::now();
+        for handle in handles {
+            handle.await.expect("it does not panic");
+        }
+        start.elapsed().as_nanos() as f64 / (COROUTINES_AT_A_LOCK * each) as f64
+    })
+}
+
+/// Nanoseconds for a signal there and one back.
+pub(crate) fn signals(count: usize) -> f64 {
+    runtime().block_on(async {
+        let signals = Arc::new([tokio::sync::Notify::new(), tokio::sync::Notify::new()]);
+        let play = |own: usize| {
+            let signals = Arc::clone(&signals);
+            tokio::spawn(async move {
+                for _ in 0..count {
+                    signals[own].notified().await;
+                    signals[1 - own].notify_one();
+                }
+            })
+        };
+        let tasks = [play(0), play(1)];
+        let start = Instant::now();
+        signals[0].notify_one();
+        for task in tasks {
+            task.await.expect("it does not panic");
+        }
+        start.elapsed().as_nanos() as f64 / count as f64
+    })
+}
+
 /// Nanoseconds for each lock that many tasks want, which is held over a yield.
 pub(crate) fn contended_locks(total: usize) -> f64 {
     let each = total / COROUTINES_AT_A_LOCK;

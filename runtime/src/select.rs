@@ -36,6 +36,8 @@ use crate::wait_queue::Spot;
 /// | [`JoinHandle`], [`ScopedJoinHandle`](crate::ScopedJoinHandle) | `join` need not wait |
 /// | [`mpsc::Receiver`](crate::sync::mpsc::Receiver) | `recv` need not wait |
 /// | [`Queue`](crate::queue::Queue) and the other queues, [`Channel`](crate::queue::Channel) | `get` need not wait |
+/// | [`Event`](crate::sync::Event) | it is set, or was while the select waited |
+/// | [`AsyncResult`](crate::sync::AsyncResult) | `get` need not wait |
 ///
 /// It is implemented here only.
 #[expect(private_bounds, reason = "nobody else can implement it")]

@@ -15,6 +15,8 @@ use std::time::Instant;
 
 use corovent::Elapsed;
 use corovent::JoinHandle;
+use corovent::select::select;
+use corovent::select::try_select;
 use corovent::spawn;
 use corovent::sync::Arc;
 use corovent::sync::AsyncResult;
@@ -291,6 +293,25 @@ fn a_set_that_meets_a_deadline_is_not_lost() {
             until(|| thread.is_finished());
             join_all([spawn(move || assert_eq!(*result.get().unwrap(), round))]);
             thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn the_first_of_several_is_selected() {
+    run(|| {
+        for world in WORLDS {
+            let results = Arc::new([AsyncResult::<u32>::new(), AsyncResult::new()]);
+            let other = Arc::clone(&results);
+            let selects = world.start(move || {
+                let first = select(&[&other[0], &other[1]]);
+                *other[first].try_get().unwrap().unwrap()
+            });
+            settle();
+            assert_eq!(try_select(&[&results[0], &results[1]]), None);
+            results[1].set(7).unwrap();
+            assert_eq!(selects.join(), 7);
+            assert_eq!(try_select(&[&results[0], &results[1]]), Some(1));
         }
     });
 }

@@ -12,6 +12,8 @@ use std::time::Instant;
 
 use corovent::Elapsed;
 use corovent::JoinHandle;
+use corovent::select::select;
+use corovent::select::select_timeout;
 use corovent::spawn;
 use corovent::sync::Arc;
 use corovent::sync::Event;
@@ -322,5 +324,45 @@ fn a_set_that_meets_a_deadline_is_one_or_the_other() {
             event.set();
             assert!(event.wait_timeout(LONG));
         }
+    });
+}
+
+/// Beside others, and for a moment only.
+#[test]
+fn a_select_sees_a_flag_that_was_taken_back() {
+    run(|| {
+        for world in WORLDS {
+            let events = Arc::new([Event::new(), Event::new()]);
+            let select_one = {
+                let events = Arc::clone(&events);
+                move || select(&[&events[0], &events[1]])
+            };
+            let selects = world.start(select_one.clone());
+            if world == World::Coroutine {
+                settle();
+                assert_eq!(waiting_for("one of several"), 1);
+                events[1].set();
+                events[1].clear();
+            } else {
+                events[1].set();
+            }
+            assert_eq!(selects.join(), 1);
+            events[1].clear();
+            assert_eq!(select_timeout(&[&events[0], &events[1]], SHORT), None);
+            events[0].set();
+            assert_eq!(select_one(), 0);
+        }
+        // One that is killed in a select takes nobody with it.
+        let (event, log) = (Arc::new(Event::new()), Log::new());
+        let killed = spawn({
+            let event = Arc::clone(&event);
+            move || select(&[&*event, &*event])
+        });
+        let task = waiter(&event, &log, "after it");
+        settle();
+        killed.kill();
+        assert!(was_killed(killed));
+        event.set();
+        task.join().unwrap();
     });
 }

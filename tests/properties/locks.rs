@@ -8,6 +8,8 @@ use std::time::Duration;
 use corovent::sync::Condvar;
 use corovent::sync::Mutex;
 use corovent::sync::RwLock;
+use corovent::sync::Semaphore;
+use corovent::sync::SemaphorePermit;
 use corovent::yield_now;
 use proptest::prelude::*;
 
@@ -29,11 +31,20 @@ enum Act {
     TakeWithin(usize, u64),
     /// Gives a permit, and tells one or all.
     Give(usize, bool),
+    /// Takes so many permits of the semaphore, and gives them back.
+    Acquire(usize, u32, u8),
+    /// Takes one, with a limit in microseconds.
+    AcquireWithin(usize, u64, u8),
+    TryAcquire(usize, u8),
+    /// Takes a permit for good, of those that are added.
+    Keep(usize),
+    Add(usize),
 }
 
 const COUNT: usize = 2;
+/// The permits of each semaphore.
+const ROOM: u32 = 2;
 
-#[derive(Default)]
 struct Locks {
     mutexes: [Mutex<()>; COUNT],
     holders: [Cell<u32>; COUNT],
@@ -44,6 +55,12 @@ struct Locks {
     given: [Condvar; COUNT],
     /// Permits given less permits taken.
     balance: [Cell<i64>; COUNT],
+    semaphores: [Semaphore; COUNT],
+    /// The permits of a semaphore that somebody has.
+    taken: [Cell<u32>; COUNT],
+    /// Semaphores that begin without permits, and those added less those kept.
+    added: [Semaphore; COUNT],
+    left: [Cell<i64>; COUNT],
 }
 
 /// Counts itself while it is inside, also when it leaves by a kill.
@@ -64,6 +81,31 @@ fn hold(turns: u8, check: impl Fn() -> bool) -> Result<(), String> {
 }
 
 impl Locks {
+    fn new() -> Locks {
+        Locks {
+            mutexes: Default::default(),
+            holders: Default::default(),
+            rwlocks: Default::default(),
+            readers: Default::default(),
+            writers: Default::default(),
+            permits: Default::default(),
+            given: Default::default(),
+            balance: Default::default(),
+            semaphores: [const { Semaphore::new(ROOM as usize) }; COUNT],
+            taken: Default::default(),
+            added: [const { Semaphore::new(0) }; COUNT],
+            left: Default::default(),
+        }
+    }
+
+    /// Holds permits for a while.
+    fn within(&self, n: usize, permit: SemaphorePermit<'_>, turns: u8) -> Result<(), String> {
+        let (taken, count) = (&self.taken[n], permit.count());
+        taken.set(taken.get() + count);
+        let _leave = on_drop(|| taken.set(taken.get() - count));
+        hold(turns, || taken.get() <= ROOM)
+    }
+
     fn alone(&self, n: usize, turns: u8) -> Result<(), String> {
         inside(&self.holders[n], || hold(turns, || self.holders[n].get() == 1))
     }
@@ -136,6 +178,27 @@ impl Model for Locks {
                 }
                 Ok(())
             }
+            Act::Acquire(n, count, turns) => {
+                self.within(n, self.semaphores[n].acquire_many(count), turns)
+            }
+            Act::AcquireWithin(n, micros, turns) => {
+                let permit = self.semaphores[n].acquire_timeout(Duration::from_micros(micros));
+                permit.map_or(Ok(()), |permit| self.within(n, permit, turns))
+            }
+            Act::Keep(n) => {
+                self.added[n].acquire().forget();
+                self.left[n].set(self.left[n].get() - 1);
+                Ok(())
+            }
+            Act::Add(n) => {
+                self.left[n].set(self.left[n].get() + 1);
+                self.added[n].release();
+                Ok(())
+            }
+            Act::TryAcquire(n, turns) => {
+                let permit = self.semaphores[n].try_acquire();
+                permit.map_or(Ok(()), |permit| self.within(n, permit, turns))
+            }
         }
     }
 
@@ -144,6 +207,7 @@ impl Model for Locks {
         for (task, act) in waiting {
             match act {
                 Act::Take(n) if self.balance[*n].get() == 0 => {}
+                Act::Keep(n) if self.left[*n].get() == 0 => {}
                 _ => return Err(format!("task {task} waits in {act:?}")),
             }
         }
@@ -155,6 +219,14 @@ impl Model for Locks {
             let permits = *self.permits[n].lock().unwrap_or_else(PoisonError::into_inner);
             if i64::from(permits) != self.balance[n].get() {
                 return Err(format!("{permits} permits, not {}", self.balance[n].get()));
+            }
+            let left = self.added[n].available_permits();
+            if left as i64 != self.left[n].get() {
+                return Err(format!("{left} permits, not {}", self.left[n].get()));
+            }
+            let free = self.semaphores[n].available_permits();
+            if self.semaphores[n].try_acquire_many(ROOM).is_none() || free != ROOM as usize {
+                return Err(format!("{free} permits are left"));
             }
             let is_free = self.mutexes[n].try_lock().map(drop);
             if matches!(is_free, Err(std::sync::TryLockError::WouldBlock)) {
@@ -181,8 +253,22 @@ fn acts(focus: Focus) -> impl Strategy<Value = Act> + Clone {
         weight(Focus::RwLocks) => held.prop_map(|(n, turns)| Act::Write(n, turns)),
         weight(Focus::Permits) => n.clone().prop_map(Act::Take),
         1 => (n.clone(), 0..200u64).prop_map(|(n, micros)| Act::TakeWithin(n, micros)),
-        weight(Focus::Permits) => (n, prop::bool::weighted(0.2))
+        weight(Focus::Permits) => (n.clone(), prop::bool::weighted(0.2))
             .prop_map(|(n, all)| Act::Give(n, all)),
+        weight(Focus::Semaphores) => semaphore_acts(n),
+    ]
+}
+
+fn semaphore_acts(n: std::ops::Range<usize>) -> impl Strategy<Value = Act> + Clone {
+    let held = (n.clone(), 0..4u8);
+    prop_oneof![
+        2 => (n.clone(), 1..=ROOM, 0..4u8)
+            .prop_map(|(n, count, turns)| Act::Acquire(n, count, turns)),
+        2 => (n.clone(), 0..200u64, 0..4u8)
+            .prop_map(|(n, micros, turns)| Act::AcquireWithin(n, micros, turns)),
+        1 => held.prop_map(|(n, turns)| Act::TryAcquire(n, turns)),
+        3 => n.clone().prop_map(Act::Keep),
+        3 => n.prop_map(Act::Add),
     ]
 }
 
@@ -192,12 +278,15 @@ enum Focus {
     Mutexes,
     RwLocks,
     Permits,
+    Semaphores,
 }
 
 #[test]
 fn locks_admit_one_and_wake_all() {
-    const ALL: &[Focus] = &[Focus::All, Focus::Mutexes, Focus::RwLocks, Focus::Permits];
+    use Focus::*;
+
+    const ALL: &[Focus] = &[All, Mutexes, RwLocks, Permits, Semaphores];
     let focus = prop::sample::select(ALL);
     let setups = focus.prop_flat_map(|focus| (Just(focus), programs(acts(focus))));
-    check(setups, |_| Locks::default());
+    check(setups, |_| Locks::new());
 }

@@ -8,6 +8,7 @@
 //! **Invariant**, under the line's lock: `QUEUED` is set while somebody is in line.
 
 use std::fmt;
+use std::mem;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::pin::Pin;
@@ -17,14 +18,18 @@ use std::time::Duration;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
+use crate::hub::wake::WakeRef;
 use crate::join::interrupted;
 use crate::scheduler::Outcome;
+use crate::select::Selectable;
+use crate::select::Waitable;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::Node;
+use crate::wait_queue::Spot;
 
 /// Lets any number wait until somebody says go: gevent's `Event`.
 ///
@@ -218,18 +223,14 @@ impl Event {
             let place = Place::current();
             // Before the line is locked: whoever wakes this node finds it announced.
             place.announce(reason);
-            let mut line = self.line.lock();
-            if !self.note_queued() {
-                line.unlink(node);
-                break;
+            if !self.enter(node, place.wake_ref()) {
+                return true;
             }
-            if !node.is_linked() {
-                node.set_tag(line.number());
-            }
-            line.link(node, place.wake_ref(), false);
-            drop(line);
             match place.block(deadline, reason, Mode::Plain) {
-                Outcome::Woken if !node.is_linked() => break,
+                Outcome::Woken if !node.is_linked() => {
+                    mem::forget(in_line);
+                    return true;
+                }
                 // It was woken for one whose hub has ended, which is nothing to this one.
                 Outcome::Woken => {}
                 // The flag may have been set since.
@@ -240,8 +241,27 @@ impl Event {
                 }
             }
         }
-        std::mem::forget(in_line);
-        true
+    }
+
+    /// Puts a node into the line; one that is there keeps its place. False if the flag is set.
+    fn enter(&self, node: Pin<&Node>, wake: WakeRef) -> bool {
+        let mut line = self.line.lock();
+        let waits = self.note_queued();
+        if waits {
+            if !node.is_linked() {
+                node.set_tag(line.number());
+            }
+            line.link(node, wake, false);
+        }
+        waits
+    }
+
+    /// Takes a node out of the line. False if a `set` has.
+    fn leave(&self, node: Pin<&Node>) -> bool {
+        let mut line = self.line.lock();
+        let was_linked = line.unlink(node);
+        self.note_left(&line);
+        was_linked
     }
 
     /// Notes that somebody is in line from now on; false if the flag is set. It is one
@@ -289,22 +309,39 @@ struct InLine<'a> {
 impl InLine<'_> {
     /// Leaves the line; whether a `set` had taken the node out.
     fn was_set(self) -> bool {
-        let was_set = !self.leave();
-        std::mem::forget(self);
+        let was_set = !self.event.leave(self.node);
+        mem::forget(self);
         was_set
-    }
-
-    fn leave(&self) -> bool {
-        let mut line = self.event.line.lock();
-        let was_linked = line.unlink(self.node);
-        self.event.note_left(&line);
-        was_linked
     }
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        self.leave();
+        self.event.leave(self.node);
+    }
+}
+
+impl Selectable for Event {}
+
+impl Waitable for Event {
+    fn is_ready(&self) -> bool {
+        self.is_set()
+    }
+
+    fn was_ready(&self, was_woken: bool) -> bool {
+        was_woken || self.is_set()
+    }
+
+    fn link(&self, spot: &Spot<'_>) -> bool {
+        self.enter(spot.node, spot.wake)
+    }
+
+    fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.leave(node)
+    }
+
+    fn pass_on(&self) {
+        // All are woken at once.
     }
 }
 
