@@ -21,7 +21,7 @@ pub use corovent_runtime::queue::branch;
 /// | `result = put(&queue, &mut slot)` | puts in what is in the `Option` | `Result<(), PutError<T>>` |
 /// | `value = recv(&receiver)` | takes from a [`Receiver`](crate::sync::mpsc::Receiver) | `Result<T, RecvError>` |
 /// | `join(&handle)` | nothing: `join` of the handle need not wait then | `()` |
-/// | `wait(&event)` | nothing: it has happened | `()` |
+/// | `wait(&thing)` | nothing: it is ready, as [`Selectable`](select::Selectable) says | `()` |
 /// | `after(duration)` | nothing: no other came in time; the last | |
 /// | `default` | nothing: no other can be done now; the last | |
 ///

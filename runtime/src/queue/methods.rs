@@ -370,7 +370,7 @@ macro_rules! traits {
         impl<$($bound)*> Takeable for $queue<T> {
             type Output = Result<T, GetError>;
 
-            fn try_take(&self, _: bool) -> Option<Result<T, GetError>> {
+            fn try_take(&self) -> Option<Result<T, GetError>> {
                 match self.core.try_get() {
                     Ok(item) => Some(Ok(item)),
                     Err(Missing::Ended) => Some(Err(GetError)),
