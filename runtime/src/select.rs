@@ -35,7 +35,7 @@ use crate::wait_queue::Spot;
 /// | --- | --- |
 /// | [`JoinHandle`], [`ScopedJoinHandle`](crate::ScopedJoinHandle) | `join` need not wait |
 /// | [`mpsc::Receiver`](crate::sync::mpsc::Receiver) | `recv` need not wait |
-/// | [`Queue`](crate::queue::Queue) and the other queues, [`Channel`](crate::queue::Channel) | `get` need not wait |
+/// | the [queues](crate::queue), channels among them | `get` need not wait |
 ///
 /// It is implemented here only.
 #[expect(private_bounds, reason = "nobody else can implement it")]

@@ -29,8 +29,8 @@ macro_rules! methods {
             })
         }
 
-        /// Puts an item in if there is room; in a channel, if somebody waits in a get. Who waits in
-        /// a select does not count: it may come back with something else.
+        /// Puts an item in if there is room; in a channel, if somebody waits in a get. Who waits
+        /// in a select does not count: it may come back with something else.
         ///
         /// # Suspends
         ///
