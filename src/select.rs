@@ -18,10 +18,10 @@ pub use corovent_runtime::queue::branch;
 /// | branch | does | gives |
 /// | --- | --- | --- |
 /// | `item = get(&queue)` | takes from a [queue](crate::queue) | `Result<T, GetError>` |
-/// | `result = put(&queue, &mut slot)` | puts in what is in the `Option` | `Result<(), PutError<T>>` |
-/// | `value = recv(&receiver)` | takes from a [`Receiver`](crate::sync::mpsc::Receiver) | `Result<T, RecvError>` |
+/// | `result = put(&queue, &mut slot)` | puts in what is in the slot | `Result<(), PutError<T>>` |
+/// | `value = recv(&receiver)` | takes from an `mpsc::Receiver` | `Result<T, RecvError>` |
 /// | `join(&handle)` | nothing: `join` of the handle need not wait then | `()` |
-/// | `wait(&event)` | nothing: it has happened | `()` |
+/// | `wait(&thing)` | nothing: it is ready, whatever is `Selectable` | `()` |
 /// | `after(duration)` | nothing: no other came in time; the last | |
 /// | `default` | nothing: no other can be done now; the last | |
 ///

@@ -30,7 +30,6 @@ use crate::join::JoinHandle;
 use crate::packet::Observer;
 use crate::scheduler::Outcome;
 use crate::select::Selectable;
-use crate::select::Takeable;
 use crate::select::Waitable;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicUsize;
@@ -298,15 +297,6 @@ impl<T> ScopedJoinHandle<'_, T> {
 }
 
 impl<T> Selectable for ScopedJoinHandle<'_, T> {}
-
-impl<T> Takeable for ScopedJoinHandle<'_, T> {
-    /// The result stays in the handle.
-    type Output = ();
-
-    fn try_take(&self, _: bool) -> Option<()> {
-        self.is_finished().then_some(())
-    }
-}
 
 impl<T> Waitable for ScopedJoinHandle<'_, T> {
     fn is_ready(&self) -> bool {

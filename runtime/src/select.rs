@@ -35,7 +35,7 @@ use crate::wait_queue::Spot;
 /// | --- | --- |
 /// | [`JoinHandle`], [`ScopedJoinHandle`](crate::ScopedJoinHandle) | `join` need not wait |
 /// | [`mpsc::Receiver`](crate::sync::mpsc::Receiver) | `recv` need not wait |
-/// | [`Queue`](crate::queue::Queue) and the other queues, [`Channel`](crate::queue::Channel) | `get` need not wait |
+/// | the [queues](crate::queue), channels among them | `get` need not wait |
 /// | [`Event`](crate::sync::Event) | it is set, or was while the select waited |
 /// | [`AsyncResult`](crate::sync::AsyncResult) | `get` need not wait |
 ///
@@ -70,15 +70,14 @@ pub(crate) trait Waitable {
     }
 }
 
-/// What `select!` takes from, or what it learns. It is implemented here only.
+/// What `select!` takes from. It is implemented here only.
 #[expect(private_bounds, reason = "nobody else can implement it")]
 pub trait Takeable: Waitable {
     /// What is taken.
     type Output;
 
-    /// Takes it without a wait; `None` if another was faster. `was_woken`: a wake has said that it
-    /// is there.
-    fn try_take(&self, was_woken: bool) -> Option<Self::Output>;
+    /// Takes it without a wait; `None` if another was faster.
+    fn try_take(&self) -> Option<Self::Output>;
 }
 
 /// Waits until one of several things is ready, and gives its index.
@@ -246,11 +245,14 @@ fn wait_slowly<W: Waitable + ?Sized>(
                 interrupted();
             }
         }
-        let Some(index) = chosen else { continue };
-        let Some(take) = take else { return chosen };
-        if take(index, waiting.turns[index].is_on) {
-            waiting.taken = chosen;
-            return chosen;
+        while let Some(index) = chosen {
+            let Some(take) = take else { return chosen };
+            if take(index, waiting.turns[index].is_on) {
+                waiting.taken = chosen;
+                return chosen;
+            }
+            // Another was faster; but there may be more.
+            chosen = waiting.look();
         }
     }
 }
@@ -318,15 +320,6 @@ impl<W: Waitable + ?Sized> Drop for Waiting<'_, W> {
 }
 
 impl<T> Selectable for JoinHandle<T> {}
-
-impl<T> Takeable for JoinHandle<T> {
-    /// The result stays in the handle.
-    type Output = ();
-
-    fn try_take(&self, _: bool) -> Option<()> {
-        self.is_finished().then_some(())
-    }
-}
 
 impl<T> Waitable for JoinHandle<T> {
     fn is_ready(&self) -> bool {

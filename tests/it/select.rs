@@ -499,3 +499,46 @@ fn selects_of_hubs_and_threads_lose_nothing() {
         assert_eq!(total.load(Ordering::Relaxed), 4 * EACH * (EACH + 1) / 2);
     });
 }
+
+/// A wake of one of several things was given to one whose thread has ended, or that was given up:
+/// whoever waits for those things looks again.
+#[test]
+fn one_that_will_never_run_again_takes_no_wake_along() {
+    run(|| {
+        for _ in 0..20 {
+            let things = Arc::new((Queue::<u8>::unbounded(), Channel::<u8>::new()));
+            let lost = Arc::clone(&things);
+            os::spawn(move || {
+                let own = Arc::clone(&lost);
+                drop(spawn(move || select(&[&own.1, &own.0])));
+                yield_now();
+                // It is woken, and does not run.
+                lost.0.put(1).unwrap();
+            })
+            .join()
+            .unwrap();
+            assert_eq!(select_timeout(&[&things.0, &things.1], LONG), Some(0));
+            assert_eq!(things.0.get(), Ok(1));
+            // It is in the lists still, or its thread ends after the wake was sent.
+            let (lost, (told, is_told)) = (Arc::clone(&things), std_mpsc::channel());
+            let thread = os::spawn(move || {
+                drop(spawn(move || select(&[&lost.1, &lost.0])));
+                yield_now();
+                told.send(()).unwrap();
+            });
+            is_told.recv().unwrap();
+            let waiting = Arc::clone(&things);
+            let task = spawn(move || {
+                let item = select! {
+                    item = get(&waiting.1) => item,
+                    item = get(&waiting.0) => item,
+                };
+                item.unwrap()
+            });
+            yield_now();
+            things.0.put(2).unwrap();
+            assert_eq!(task.join().unwrap(), 2);
+            thread.join().unwrap();
+        }
+    });
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::queue::errors::PutError;
 use crate::select;
+use crate::select::Selectable;
 use crate::select::Takeable;
 use crate::select::Waitable;
 use crate::sync::mpsc::Receiver;
@@ -25,6 +26,12 @@ pub trait Branch: Waitable {
 pub struct Taking<'a, S: Takeable> {
     source: &'a S,
     output: Cell<Option<S::Output>>,
+}
+
+/// A branch that takes nothing.
+pub struct Knowing<'a, S: Selectable> {
+    thing: &'a S,
+    is_known: Cell<bool>,
 }
 
 /// A branch that puts an item into a queue.
@@ -80,13 +87,13 @@ pub fn recv<T>(receiver: &Receiver<T>) -> Taking<'_, Receiver<T>> {
     Taking { source: receiver, output: Cell::new(None) }
 }
 
-/// `wait(&event)`: that something has happened.
-pub fn wait<S: Takeable<Output = ()>>(source: &S) -> Taking<'_, S> {
-    Taking { source, output: Cell::new(None) }
+/// `wait(&event)`: that something is ready, whatever a select can wait for.
+pub fn wait<S: Selectable>(thing: &S) -> Knowing<'_, S> {
+    Knowing { thing, is_known: Cell::new(false) }
 }
 
 /// `join(&handle)`: the end of a coroutine.
-pub fn join<S: Takeable<Output = ()>>(handle: &S) -> Taking<'_, S> {
+pub fn join<S: Selectable>(handle: &S) -> Knowing<'_, S> {
     wait(handle)
 }
 
@@ -134,6 +141,13 @@ impl<S: Takeable> Taking<'_, S> {
     }
 }
 
+impl<S: Selectable> Knowing<'_, S> {
+    /// Whether this is the branch that was chosen.
+    pub fn into_output(self) -> Option<()> {
+        self.is_known.into_inner().then_some(())
+    }
+}
+
 impl<T> Put<'_, T> {
     /// Whether the queue has taken the item, if this is the branch that was chosen.
     pub fn into_output(self) -> Option<Result<(), PutError<T>>> {
@@ -142,8 +156,8 @@ impl<T> Put<'_, T> {
 }
 
 impl<S: Takeable> Branch for Taking<'_, S> {
-    fn try_take(&self, was_woken: bool) -> bool {
-        let output = self.source.try_take(was_woken);
+    fn try_take(&self, _: bool) -> bool {
+        let output = self.source.try_take();
         let is_taken = output.is_some();
         self.output.set(output);
         is_taken
@@ -173,6 +187,44 @@ impl<S: Takeable> Waitable for Taking<'_, S> {
 
     fn is_linked(&self, node: Pin<&Node>) -> bool {
         self.source.is_linked(node)
+    }
+}
+
+impl<S: Selectable> Branch for Knowing<'_, S> {
+    fn try_take(&self, was_woken: bool) -> bool {
+        let is_known = self.thing.was_ready(was_woken);
+        self.is_known.set(is_known);
+        if is_known && was_woken {
+            // Nothing is taken, so what the wake was about is there for the next.
+            self.thing.pass_on();
+        }
+        is_known
+    }
+}
+
+impl<S: Selectable> Waitable for Knowing<'_, S> {
+    fn is_ready(&self) -> bool {
+        self.thing.is_ready()
+    }
+
+    fn was_ready(&self, was_woken: bool) -> bool {
+        self.thing.was_ready(was_woken)
+    }
+
+    fn link(&self, spot: &Spot<'_>) -> bool {
+        self.thing.link(spot)
+    }
+
+    fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.thing.unlink(node)
+    }
+
+    fn pass_on(&self) {
+        self.thing.pass_on();
+    }
+
+    fn is_linked(&self, node: Pin<&Node>) -> bool {
+        self.thing.is_linked(node)
     }
 }
 
@@ -207,6 +259,12 @@ impl<T> Waitable for Put<'_, T> {
 impl<S: Takeable> fmt::Debug for Taking<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Taking").finish_non_exhaustive()
+    }
+}
+
+impl<S: Selectable> fmt::Debug for Knowing<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Knowing").finish_non_exhaustive()
     }
 }
 

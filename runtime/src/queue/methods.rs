@@ -20,8 +20,8 @@ macro_rules! methods {
         /// # Cancellation
         ///
         /// The item was not put in, and is dropped. One that got room before the kill or the
-        /// timeout was seen, or was taken, is put in: the call returns, and the kill or the timeout comes
-        /// at the next wait.
+        /// timeout was seen, or was taken, is put in: the call returns, and the kill or the
+        /// timeout comes at the next wait.
         #[inline]
         pub fn put(&self, item: T) -> Result<(), PutError<T>> {
             self.core.put(item, || Deadline::NEVER).map_err(|error| match error {
@@ -29,8 +29,8 @@ macro_rules! methods {
             })
         }
 
-        /// Puts an item in if there is room; in a channel, if somebody waits in a get. Who waits in
-        /// a select does not count: it may come back with something else.
+        /// Puts an item in if there is room; in a channel, if somebody waits in a get. Who waits
+        /// in a select does not count: it may come back with something else.
         ///
         /// # Suspends
         ///
@@ -52,8 +52,8 @@ macro_rules! methods {
         ///
         /// # Suspends
         ///
-        /// Until the item is put in, or the time is up, and never for less. After many operations in
-        /// a row the others run first. A thread without a hub is stopped.
+        /// Until the item is put in, or the time is up, and never for less. After many operations
+        /// in a row the others run first. A thread without a hub is stopped.
         ///
         /// # Errors
         ///
@@ -370,7 +370,7 @@ macro_rules! traits {
         impl<$($bound)*> Takeable for $queue<T> {
             type Output = Result<T, GetError>;
 
-            fn try_take(&self, _: bool) -> Option<Result<T, GetError>> {
+            fn try_take(&self) -> Option<Result<T, GetError>> {
                 match self.core.try_get() {
                     Ok(item) => Some(Ok(item)),
                     Err(Missing::Ended) => Some(Err(GetError)),

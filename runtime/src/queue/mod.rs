@@ -29,6 +29,7 @@ mod iter;
 mod order;
 mod out;
 mod putting;
+mod selecting;
 mod shared;
 
 pub mod branch;

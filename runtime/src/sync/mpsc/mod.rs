@@ -400,7 +400,7 @@ impl<T> Selectable for Receiver<T> {}
 impl<T> Takeable for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    fn try_take(&self, _: bool) -> Option<Result<T, RecvError>> {
+    fn try_take(&self) -> Option<Result<T, RecvError>> {
         match self.try_recv() {
             Ok(value) => Some(Ok(value)),
             Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
