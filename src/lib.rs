@@ -98,6 +98,9 @@ pub mod _documentation {
     /// [semantics]: crate::_documentation::semantics
     #[doc = include_str!("../docs/guide.md")]
     pub mod guide {}
+    /// The models of I/O, measured, and where coroutines stand.
+    #[doc = include_str!("../docs/io_models.md")]
+    pub mod io_models {}
     /// How far it goes.
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
