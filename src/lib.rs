@@ -103,7 +103,7 @@ pub mod _documentation {
     /// [semantics]: crate::_documentation::semantics
     #[doc = include_str!("../docs/guide.md")]
     pub mod guide {}
-    /// The models of I/O, where coroutines stand among them, and a comparison.
+    /// The models of I/O, measured, and where coroutines stand.
     #[doc = include_str!("../docs/io_models.md")]
     pub mod io_models {}
     /// How far it goes.

@@ -39,8 +39,8 @@ const CLAIMS: &[Claim] = &[
         text: "burns the processor even when nobody says a thing",
         judge: |own, _| {
             let seen = format!("idle, it takes {:.0} % of a processor", own.idle * 100.0);
-            // A busy machine may not give it all of one.
-            agree_if(own.idle > 0.4, seen)
+            // Others take nothing. A busy machine does not give it all of one.
+            agree_if(own.idle > 0.1, seen)
         },
     },
     Claim {
