@@ -15,3 +15,4 @@ pub use corovent_net::server::StreamServer;
 pub use corovent_net::server::Trouble;
 pub use corovent_net::server::Workers;
 pub use corovent_net::server::requests;
+pub use corovent_net::server::worker_number;

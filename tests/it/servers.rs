@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::fs;
 use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
+use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -26,6 +29,7 @@ use corovent::server::RequestHandler;
 use corovent::server::StreamServer;
 use corovent::server::Trouble;
 use corovent::server::requests;
+use corovent::server::worker_number;
 use corovent::shield;
 use corovent::sleep;
 use corovent::spawn;
@@ -35,6 +39,7 @@ use corovent::timeout;
 use corovent::yield_now;
 
 use crate::support::Log;
+use crate::support::child_command;
 use crate::support::open_fds;
 use crate::support::passes;
 use crate::support::run;
@@ -779,5 +784,144 @@ fn accepting_is_bounded_so_that_others_have_their_turn() {
         assert!(seen.len() >= 4, "{seen:?}");
         drop(queued);
         assert!(server.stop(LONG).is_clean());
+    });
+}
+
+/// Gives the number of the process that serves, and then serves.
+fn say_who(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(&std::process::id().to_be_bytes())?;
+    echo(stream)
+}
+
+/// Connects, and gives who serves.
+fn connect_to_worker(addr: SocketAddr) -> (TcpStream, u32) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let mut pid = [0; 4];
+    stream.read_exact(&mut pid).unwrap();
+    (stream, u32::from_be_bytes(pid))
+}
+
+/// Connects until another has served than these.
+fn another_worker(addr: SocketAddr, known: &[u32]) -> (TcpStream, u32) {
+    loop {
+        // The one that has it may just have been killed.
+        let worker = os::spawn(move || connect_to_worker(addr));
+        match worker.join() {
+            Ok((stream, pid)) if !known.contains(&pid) => return (stream, pid),
+            _ => sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn send(pid: u32, signal: libc::c_int) {
+    // SAFETY: kill(2) takes numbers.
+    assert_eq!(unsafe { libc::kill(pid as libc::pid_t, signal) }, 0);
+}
+
+fn is_alive(pid: u32) -> bool {
+    fs::exists(format!("/proc/{pid}")).unwrap()
+}
+
+/// Nobody is left to be reaped, whoever it was.
+fn has_children() -> bool {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) != -1 }
+}
+
+#[test]
+fn worker_processes_all_serve_and_are_started_again() {
+    let said = passes("servers::in_processes_of_their_own_workers_serve");
+    assert!(said.contains("worker 0") || said.contains("worker 1"), "{said}");
+}
+
+#[test]
+#[ignore = "starts itself again"]
+fn in_processes_of_their_own_workers_serve() {
+    run(|| {
+        let other = StreamServer::builder().processes(1).bind(ANY, |_, _| ()).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let inner = Arc::clone(&told);
+        let server = StreamServer::builder()
+            .processes(2)
+            .on_error(move |trouble| inner.lock().unwrap().push(trouble.to_string()))
+            .bind(ANY, |stream, _| say_who(stream))
+            .unwrap();
+        let addr = server.local_addr();
+        if worker_number().is_some() {
+            let waits = spawn(move || other.serve_forever());
+            server.serve_forever().unwrap();
+            waits.join().unwrap().unwrap();
+            return;
+        }
+        server.start().unwrap();
+        let (first, one) = connect_to_worker(addr);
+        let (second, two) = another_worker(addr, &[one]);
+        assert!(one != std::process::id() && two != std::process::id());
+        // Killed: its connections are gone, and nobody else notices.
+        send(one, libc::SIGKILL);
+        assert!(ended(first));
+        ping(&second);
+        let (third, three) = another_worker(addr, &[one, two]);
+        ping(&third);
+        let told = told.lock().unwrap().join("\n");
+        assert!(told.contains("ended: signal: 9"), "{told}");
+        eprintln!("{told}");
+        // One that is told to end, by whomever, ends in an orderly way.
+        let handle = server.handle();
+        let stop = spawn(move || handle.stop(LONG));
+        until(|| refuses(addr));
+        ping(&second);
+        ping(&third);
+        drop((second, third));
+        assert_eq!(stop.join().unwrap().to_string(), "2 finished");
+        assert!(!is_alive(two) && !is_alive(three) && !has_children());
+
+        // Again, at the same address, and not in time.
+        server.start().unwrap();
+        let (stream, pid) = connect_to_worker(addr);
+        let report = server.stop(Duration::from_millis(1));
+        assert!(!report.killed.is_empty() && report.stuck.is_empty(), "{report}");
+        assert!(report.killed.iter().any(|name| name.contains(&format!("(pid {pid})"))));
+        assert!(ended(stream) && !has_children());
+    });
+}
+
+/// However the first process ends, the workers do.
+#[test]
+fn worker_processes_end_with_their_parent() {
+    let mut parent = child_command("servers::in_processes_of_their_own_workers_are_left");
+    let mut parent = parent.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    let pid: u32 = loop {
+        line.clear();
+        output.read_line(&mut line).unwrap();
+        if let Some((_, pid)) = line.trim().rsplit_once("worker is ") {
+            break pid.parse().unwrap();
+        }
+    };
+    assert!(is_alive(pid));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    // At the end of the pipe all who had it are gone.
+    std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+}
+
+#[test]
+#[ignore = "starts itself again"]
+fn in_processes_of_their_own_workers_are_left() {
+    run(|| {
+        let server = StreamServer::builder()
+            .processes(2)
+            .grace(Duration::ZERO)
+            .bind(ANY, |stream, _| say_who(stream))
+            .unwrap();
+        if worker_number().is_none() {
+            server.start().unwrap();
+            let (_stream, pid) = connect_to_worker(server.local_addr());
+            println!("worker is {pid}");
+            park();
+        }
+        server.serve_forever().unwrap();
     });
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::server::trouble::Hook;
 use crate::server::trouble::Trouble;
 use crate::server::trouble::tell;
 use crate::server::work::Work;
+use crate::server::worker::key_of;
 use crate::sys::listener;
 use crate::tcp::TcpListener;
 use crate::unix::UnixListener;
@@ -65,6 +67,8 @@ pub(super) struct Config {
     pub(super) stack_bytes: Option<usize>,
     /// The threads that serve; zero: the one that starts the server.
     pub(super) threads: usize,
+    /// The worker processes; zero: none.
+    pub(super) processes: usize,
     /// How long handlers may go on when the server stops by itself.
     pub(super) grace: Duration,
     hook: Box<Hook>,
@@ -79,6 +83,7 @@ impl Builder {
                 limit: None,
                 stack_bytes: None,
                 threads: 0,
+                processes: 0,
                 grace: Duration::from_secs(30),
                 hook: Box::new(tell),
             },
@@ -182,6 +187,58 @@ impl Builder {
         Workers { builder: self }
     }
 
+    /// Makes the server run in so many processes: this program again, with its arguments and
+    /// environment, and with the listener, from which all accept. What Python's
+    /// `ForkingMixIn` and gevent's users do by fork(2).
+    ///
+    /// A worker runs the program from the start. When it comes to the bind of the same address
+    /// it finds itself a worker: it gets the listener, and serves there as soon as the server
+    /// is started. The first process accepts nothing. A worker that dies is started again, after
+    /// a pause of 100 ms, which doubles up to five seconds while workers die young, and
+    /// [`Builder::on_error`] is told. What was not accepted stays in the queue for the others.
+    ///
+    /// Stopped, the first process closes its listener, sends SIGTERM to the workers, and
+    /// SIGKILL to those that have not ended in time. A worker stops its server at SIGTERM, and
+    /// gives its handlers what [`grace`](Builder::grace) says; `serve_forever` returns in it,
+    /// and the program should come to its end. At a second SIGTERM it ends at once. Workers
+    /// get SIGTERM as well when the thread has ended that started them, and so when the first
+    /// process has died, however that was; SIGINT does nothing to them.
+    ///
+    /// Limits: options count for each process, so a limit of 10 is one of 10 in each. Several
+    /// servers are told apart by their addresses, and those that ask for the same, such as
+    /// port 0, by their order; a worker serves the one that has started it, and the others
+    /// wait there for the end. So all are bound, in the same order, before one is started. What
+    /// is for the first process alone is done if
+    /// [`worker_number`](crate::server::worker_number) is `None`.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Panics
+    ///
+    /// If `processes` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use corovent_net::server::StreamServer;
+    /// use corovent_net::TcpStream;
+    /// use std::io::Write;
+    ///
+    /// let server = StreamServer::builder().processes(4).bind(
+    ///     "127.0.0.1:8080",
+    ///     |mut stream: TcpStream, _| writeln!(stream, "served by {}", std::process::id()),
+    /// )?;
+    /// server.serve_forever()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn processes(mut self, processes: usize) -> Builder {
+        assert!(processes > 0, "a server without processes would serve nobody");
+        self.config.processes = processes;
+        self
+    }
+
     /// Binds to the first of the addresses that works, and listens. Port 0 lets the system
     /// choose one.
     ///
@@ -239,32 +296,53 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As getsockname(2) gives them.
+    /// - As getsockname(2) gives them.
+    /// - `InvalidInput` if there are to be worker [`processes`](Builder::processes).
     pub fn listener<L, F, R>(self, listener: L, handler: F) -> io::Result<StreamServer<L>>
     where
         L: Listener,
         F: Fn(L::Stream, L::Addr) -> R + 'static,
         R: Outcome,
     {
-        StreamServer::new(self.config, Bound::given(listener), Work::here(handler))
+        let bound = self.take_given(listener)?;
+        StreamServer::new(self.config, bound, Work::here(handler))
     }
 
     fn bind_tcp<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Bound<TcpListener>> {
-        let reuse_port = self.config.reuse_port || self.config.threads > 0;
-        let listener = each_addr(addr, |addr| {
-            TcpListener::bind_again(addr, self.config.backlog, reuse_port)
-                .map_err(|error| at(error, addr))
-        })?;
-        Ok(Bound::here(listener, None))
+        let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
+        let bind = || {
+            let listener = each_addr(&addrs[..], |addr| {
+                TcpListener::bind_again(addr, self.config.backlog, self.config.reuses_port())
+                    .map_err(|error| at(error, addr))
+            })?;
+            Ok(Bound::here(listener, None))
+        };
+        match self.config.processes {
+            0 => bind(),
+            _ => Bound::shared(key_of(&format!("tcp {addrs:?}")), bind),
+        }
     }
 
     fn bind_path(&self, path: &Path) -> io::Result<Bound<UnixListener>> {
         let bind = || {
             let address = std::os::unix::net::SocketAddr::from_pathname(path)?;
-            UnixListener::bind_again(&address, self.config.backlog, false)
+            let listener = UnixListener::bind_again(&address, self.config.backlog, false)?;
+            Ok(Bound::here(listener, SocketFile::of(path)))
         };
-        let listener = bind().map_err(|error| at(error, path.display()))?;
-        Ok(Bound::here(listener, SocketFile::of(path)))
+        let bound = match self.config.processes {
+            0 => bind(),
+            _ => Bound::shared(key_of(&format!("unix {path:?}")), bind),
+        };
+        bound.map_err(|error| at(error, path.display()))
+    }
+
+    /// A worker process cannot know a listener that the user makes.
+    fn take_given<L: Listener>(&self, listener: L) -> io::Result<Bound<L>> {
+        if self.config.processes > 0 {
+            let message = "a server with worker processes is bound to an address";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(Bound::given(listener))
     }
 }
 
@@ -324,7 +402,8 @@ impl Workers {
         F: Fn(L::Stream, L::Addr) -> R + Send + Sync + 'static,
         R: Outcome,
     {
-        StreamServer::new(self.builder.config, Bound::given(listener), Work::anywhere(handler))
+        let bound = self.builder.take_given(listener)?;
+        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
     }
 }
 
@@ -334,6 +413,12 @@ fn at(error: io::Error, address: impl fmt::Display) -> io::Error {
 }
 
 impl Config {
+    /// Whether each thread has a listener of its own. Worker processes share one, or what is
+    /// in the queue of one that dies would be lost.
+    pub(super) fn reuses_port(&self) -> bool {
+        self.reuse_port || (self.threads > 0 && self.processes == 0)
+    }
+
     /// Tells the user's hook, whose panic goes no further than the panic hook.
     pub(super) fn tell(&self, trouble: &Trouble<'_>) {
         let call = std::panic::AssertUnwindSafe(|| (self.hook)(trouble));
@@ -348,6 +433,7 @@ impl fmt::Debug for Config {
             .field("reuse_port", &self.reuse_port)
             .field("stack_bytes", &self.stack_bytes)
             .field("threads", &self.threads)
+            .field("processes", &self.processes)
             .field("grace", &self.grace)
             .finish_non_exhaustive()
     }

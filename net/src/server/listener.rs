@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 use corovent_runtime::fd::Limit;
 use socket2::SockRef;
 
+use crate::server::worker::Part;
+use crate::server::worker::Passed;
+use crate::server::worker::inherited;
 use crate::sys::listener;
 use crate::tcp::TcpListener;
 use crate::tcp::TcpStream;
@@ -42,6 +46,9 @@ pub trait Accepts<S, A>: AsFd + Sized {
     /// Binds one more, to the address of another that is gone or shares it.
     fn bind_again(address: &A, backlog: i32, reuse_port: bool) -> io::Result<Self>;
 
+    /// Takes over one that the parent has made by [`bind_again`](Accepts::bind_again).
+    fn inherit(fd: OwnedFd) -> Self;
+
     /// The path that an address names.
     fn path(address: &A) -> Option<&Path>;
 
@@ -69,6 +76,10 @@ impl Accepts<TcpStream, SocketAddr> for TcpListener {
 
     fn bind_again(address: &SocketAddr, backlog: i32, reuse_port: bool) -> io::Result<TcpListener> {
         listener::listen_with(address, backlog, reuse_port).map(TcpListener::made_here)
+    }
+
+    fn inherit(fd: OwnedFd) -> TcpListener {
+        TcpListener::made_here(fd.into())
     }
 
     fn path(_: &SocketAddr) -> Option<&Path> {
@@ -118,6 +129,10 @@ impl Accepts<UnixStream, std::os::unix::net::SocketAddr> for UnixListener {
         Ok(listener)
     }
 
+    fn inherit(fd: OwnedFd) -> UnixListener {
+        UnixListener::from(fd)
+    }
+
     fn path(address: &std::os::unix::net::SocketAddr) -> Option<&Path> {
         address.as_pathname()
     }
@@ -133,6 +148,8 @@ pub(super) struct Bound<L> {
     pub(super) listener: L,
     pub(super) file: Option<Arc<SocketFile>>,
     pub(super) is_ours: bool,
+    /// `None`: a server without worker processes.
+    pub(super) part: Option<Part>,
 }
 
 /// The file of a Unix socket that was bound to a path. It is removed with the server, if it is
@@ -166,11 +183,29 @@ impl Drop for SocketFile {
 impl<L> Bound<L> {
     /// One that was bound here.
     pub(super) fn here(listener: L, file: Option<SocketFile>) -> Bound<L> {
-        Bound { listener, file: file.map(Arc::new), is_ours: true }
+        Bound { listener, file: file.map(Arc::new), is_ours: true, part: None }
+    }
+
+    /// One that worker processes inherit, or that this worker process has inherited; else it
+    /// is bound here.
+    pub(super) fn shared(
+        key: String,
+        bind: impl FnOnce() -> io::Result<Bound<L>>,
+    ) -> io::Result<Bound<L>>
+    where
+        L: Listener,
+    {
+        if let Some(inherited) = inherited(&key) {
+            let (fd, part) = inherited?;
+            return Ok(Bound { part: Some(part), ..Bound::given(L::inherit(fd)) });
+        }
+        let bound = bind()?;
+        let passed = Passed::new(key, bound.listener.as_fd())?;
+        Ok(Bound { part: Some(Part::Parent(passed)), ..bound })
     }
 
     /// One that the user had.
     pub(super) fn given(listener: L) -> Bound<L> {
-        Bound { listener, file: None, is_ours: false }
+        Bound { listener, file: None, is_ours: false, part: None }
     }
 }

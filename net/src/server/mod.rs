@@ -12,11 +12,13 @@ mod control;
 mod crew;
 mod limit;
 mod listener;
+mod processes;
 mod request;
 mod site;
 mod stream;
 mod trouble;
 mod work;
+mod worker;
 
 pub use crate::server::builder::Builder;
 pub use crate::server::builder::Workers;
@@ -30,3 +32,4 @@ pub use crate::server::request::requests;
 pub use crate::server::stream::StreamServer;
 pub use crate::server::trouble::Failure;
 pub use crate::server::trouble::Trouble;
+pub use crate::server::worker::worker_number;

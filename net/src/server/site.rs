@@ -180,6 +180,14 @@ impl Drop for End {
 }
 
 impl Intake {
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    pub(super) fn kill(&self) {
+        self.task.kill();
+    }
+
     /// Lets it work until the server stops, then ends it. If it cannot go on the server stops.
     pub(super) fn work_until_stop(self, control: &Control, grace: Duration) {
         control.wait_for_stop(|| self.has_ended.get());

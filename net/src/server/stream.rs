@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use corovent_runtime::JoinHandle;
 use corovent_runtime::shield;
 use corovent_runtime::spawn;
 
@@ -23,9 +24,13 @@ use crate::server::crew::Crew;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
+use crate::server::processes::Supervisor;
+use crate::server::processes::stop_at_sigterm;
 use crate::server::request::Outcome;
 use crate::server::site::Site;
 use crate::server::work::Work;
+use crate::server::worker::Part;
+use crate::server::worker::Passed;
 use crate::tcp::TcpListener;
 use crate::unix::UnixListener;
 
@@ -105,7 +110,11 @@ pub struct StreamServer<L: Listener = TcpListener> {
     address: L::Addr,
     /// Whether it may bind its address again.
     is_ours: bool,
+    /// By which worker processes know it, in the first process.
+    key: Option<String>,
     threads: RefCell<Vec<thread::JoinHandle<()>>>,
+    /// Waits for SIGTERM in a worker process.
+    watcher: RefCell<Option<JoinHandle<()>>>,
 }
 
 impl StreamServer<TcpListener> {
@@ -163,6 +172,10 @@ impl<L: Listener> StreamServer<L> {
         bound: Bound<L>,
         work: Work<L>,
     ) -> io::Result<StreamServer<L>> {
+        let key = match &bound.part {
+            Some(Part::Parent(passed)) => Some(passed.key().to_owned()),
+            _ => None,
+        };
         Ok(StreamServer {
             control: Control::new(),
             config: Arc::new(config),
@@ -170,7 +183,9 @@ impl<L: Listener> StreamServer<L> {
             address: bound.listener.address()?,
             is_ours: bound.is_ours,
             bound: RefCell::new(Some(bound)),
+            key,
             threads: RefCell::default(),
+            watcher: RefCell::default(),
         })
     }
 
@@ -227,9 +242,14 @@ impl<L: Listener> StreamServer<L> {
         }
         let bound = self.bound.borrow_mut().take();
         let bound = bound.map_or_else(|| self.bind_again(), Ok)?;
-        match self.config.threads {
-            0 => self.start_here(bound),
-            threads => self.start_threads(bound, threads)?,
+        if matches!(bound.part, Some(Part::Worker | Part::Bystander)) {
+            *self.watcher.borrow_mut() = Some(stop_at_sigterm(&self.control, self.config.grace));
+        }
+        match bound.part {
+            Some(Part::Parent(_)) => self.start_processes(bound),
+            Some(Part::Bystander) => self.start_nothing(bound),
+            _ if self.config.threads > 0 => return self.start_threads(bound),
+            _ => self.start_here(bound),
         }
         Ok(())
     }
@@ -311,10 +331,13 @@ impl<L: Listener> StreamServer<L> {
             let message = "a server cannot make the listener again that it was given";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let reuse_port = self.config.reuse_port || self.config.threads > 0;
-        let listener = L::bind_again(&self.address, self.config.backlog, reuse_port)?;
+        let (backlog, reuse_port) = (self.config.backlog, self.config.reuses_port());
+        let listener = L::bind_again(&self.address, backlog, reuse_port)?;
         let file = L::path(&self.address).and_then(SocketFile::of);
-        Ok(Bound::here(listener, file))
+        let bound = Bound::here(listener, file);
+        let Some(key) = &self.key else { return Ok(bound) };
+        let passed = Passed::new(key.clone(), bound.listener.as_fd())?;
+        Ok(Bound { part: Some(Part::Parent(passed)), ..bound })
     }
 
     fn start_here(&self, bound: Bound<L>) {
@@ -328,7 +351,32 @@ impl<L: Listener> StreamServer<L> {
         }
     }
 
-    fn start_threads(&self, bound: Bound<L>, threads: usize) -> io::Result<()> {
+    fn start_processes(&self, bound: Bound<L>) {
+        let Some(Part::Parent(passed)) = bound.part else { return };
+        let (control, config) = (Arc::clone(&self.control), Arc::clone(&self.config));
+        if self.control.begin(1) {
+            let end = EndOfSite::new(Arc::clone(&control));
+            let supervisor = Supervisor { passed, control, config };
+            let close = move || drop((bound.listener, bound.file));
+            spawn(move || end.with(supervisor.serve(close)));
+        }
+    }
+
+    /// What another server's worker does: it waits for the end, and keeps no listener.
+    fn start_nothing(&self, bound: Bound<L>) {
+        drop(bound);
+        let control = Arc::clone(&self.control);
+        if self.control.begin(1) {
+            let end = EndOfSite::new(Arc::clone(&control));
+            spawn(move || {
+                control.wait_for_stop(|| false);
+                drop(end);
+            });
+        }
+    }
+
+    fn start_threads(&self, bound: Bound<L>) -> io::Result<()> {
+        let threads = self.config.threads;
         let Work::Anywhere(work) = &self.work else {
             unreachable!("the builder of a server with threads asks for such a handler");
         };
@@ -368,10 +416,20 @@ impl<L: Listener> StreamServer<L> {
         Ok(())
     }
 
+    fn end_watcher(&self) -> Option<JoinHandle<()>> {
+        let watcher = self.watcher.take()?;
+        watcher.kill();
+        Some(watcher)
+    }
+
     /// Waits for the last steps of threads whose sites have ended; one that hangs is left.
     fn join_threads(&self) {
         let threads = self.threads.take();
         if !self.control.is_running() {
+            if let Some(watcher) = self.end_watcher() {
+                // It gives nothing but that it was killed.
+                drop(watcher.join());
+            }
             // A panic was told to the hook of the thread.
             threads.into_iter().for_each(|thread| drop(thread.join()));
         }
@@ -380,6 +438,7 @@ impl<L: Listener> StreamServer<L> {
 
 impl<L: Listener> Drop for StreamServer<L> {
     fn drop(&mut self) {
+        drop(self.end_watcher());
         if self.control.is_running() {
             // A drop is no place to be killed in.
             shield(|| self.control.request_stop(None));

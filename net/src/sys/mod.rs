@@ -6,6 +6,7 @@
 // recvmsg(2) and its family have no wrapper in std.
 #![allow(unsafe_code)]
 
+pub(crate) mod inherit;
 pub(crate) mod listener;
 pub(crate) mod message;
 pub(crate) mod unix;
