@@ -46,10 +46,10 @@ use crate::support::run;
 use crate::support::was_killed;
 
 const SHORT: Duration = Duration::from_millis(3);
-const LONG: Duration = Duration::from_secs(60);
-const ANY: &str = "127.0.0.1:0";
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const ANY: &str = "127.0.0.1:0";
 
-fn echo(mut stream: impl Read + Write) -> io::Result<()> {
+pub(crate) fn echo(mut stream: impl Read + Write) -> io::Result<()> {
     let mut buf = [0; 4096];
     loop {
         match stream.read(&mut buf)? {
@@ -60,14 +60,14 @@ fn echo(mut stream: impl Read + Write) -> io::Result<()> {
 }
 
 /// Sends a byte and waits for it to come back.
-fn ping(mut stream: impl Read + Write) {
+pub(crate) fn ping(mut stream: impl Read + Write) {
     stream.write_all(b"x").unwrap();
     let mut answer = [0];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"x");
 }
 
-fn ended(mut stream: impl Read) -> bool {
+pub(crate) fn ended(mut stream: impl Read) -> bool {
     matches!(stream.read(&mut [0; 8]), Ok(0) | Err(_))
 }
 
@@ -76,12 +76,12 @@ fn quiet() -> Builder {
     StreamServer::builder().on_error(|_| ())
 }
 
-fn refuses(addr: SocketAddr) -> bool {
+pub(crate) fn refuses(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Runs the others until it is so.
-fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(condition: impl Fn() -> bool) {
     while !condition() {
         sleep(Duration::from_micros(100));
     }
@@ -328,7 +328,7 @@ fn in_a_process_of_its_own_a_full_server() {
 }
 
 /// The time that this process has computed for.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     // SAFETY: all zeros is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is valid for the call.
@@ -813,7 +813,7 @@ fn another_worker(addr: SocketAddr, known: &[u32]) -> (TcpStream, u32) {
     }
 }
 
-fn send(pid: u32, signal: libc::c_int) {
+pub(crate) fn send(pid: u32, signal: libc::c_int) {
     // SAFETY: kill(2) takes numbers.
     assert_eq!(unsafe { libc::kill(pid as libc::pid_t, signal) }, 0);
 }
