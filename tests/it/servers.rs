@@ -33,6 +33,7 @@ use corovent::server::worker_number;
 use corovent::shield;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::sync::Semaphore;
 use corovent::sync::mpsc;
 use corovent::thread::park;
 use corovent::timeout;
@@ -295,6 +296,34 @@ fn never_more_than_the_limit_are_served_and_the_others_later() {
         assert_eq!(most.get(), 3);
         assert!(server.stop(LONG).is_clean());
         assert_eq!(server.stats().accepted, 40);
+    });
+}
+
+/// An idle server keeps no permit from the other.
+#[test]
+fn two_servers_share_a_limit() {
+    run(|| {
+        let permits = Arc::new(Semaphore::new(1));
+        let make = || {
+            let builder = StreamServer::builder().shared_limit(Arc::clone(&permits));
+            let server = builder.bind(ANY, |stream, _| echo(stream)).unwrap();
+            server.start().unwrap();
+            server
+        };
+        let servers = [make(), make()];
+        for _ in 0..3 {
+            servers.iter().for_each(|s| ping(TcpStream::connect(s.local_addr()).unwrap()));
+        }
+        let first = TcpStream::connect(servers[0].local_addr()).unwrap();
+        ping(&first);
+        let addr = servers[1].local_addr();
+        let second = spawn(move || ping(TcpStream::connect(addr).unwrap()));
+        sleep(SHORT);
+        assert_eq!((servers[1].stats().active, permits.available_permits()), (0, 0));
+        drop(first);
+        second.join().unwrap();
+        servers.iter().for_each(|server| assert!(server.stop(LONG).is_clean()));
+        assert_eq!(permits.available_permits(), 1);
     });
 }
 

@@ -18,8 +18,8 @@ use slab::Slab;
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
 use crate::server::control::Report;
-use crate::server::limit::Permit;
 use crate::server::options::Config;
+use crate::server::options::Permit;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Trouble;
 

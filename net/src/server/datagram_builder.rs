@@ -4,7 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use corovent_runtime::sync::Semaphore;
 
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
@@ -56,6 +59,18 @@ impl DatagramBuilder {
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> DatagramBuilder {
         self.config.set_limit(handlers);
+        self
+    }
+
+    /// Limits the handlers of several servers together, and whatever else takes permits of the
+    /// semaphore: a handler has one while it is at work, and a server that is idle has
+    /// none.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> DatagramBuilder {
+        self.config.limit = Some(permits);
         self
     }
 

@@ -12,7 +12,6 @@ mod control;
 mod crew;
 mod datagram;
 mod datagram_builder;
-mod limit;
 mod listener;
 mod options;
 mod processes;

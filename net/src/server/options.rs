@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::server::limit::Limit;
+use corovent_runtime::sync::OwnedSemaphorePermit;
+use corovent_runtime::sync::Semaphore;
+
 use crate::server::trouble::Hook;
 use crate::server::trouble::Trouble;
 use crate::server::trouble::tell;
@@ -15,7 +17,8 @@ use crate::sys::listener;
 pub(super) struct Config {
     pub(super) backlog: i32,
     pub(super) reuse_port: bool,
-    pub(super) limit: Option<Arc<Limit>>,
+    /// A permit for each handler, if they are limited; others may take some as well.
+    pub(super) limit: Option<Arc<Semaphore>>,
     pub(super) stack_bytes: Option<usize>,
     /// The threads that serve; zero: the one that starts the server.
     pub(super) threads: usize,
@@ -42,7 +45,7 @@ impl Config {
 
     pub(super) fn set_limit(&mut self, handlers: usize) {
         assert!(handlers > 0, "a server that may have no handler would serve nobody");
-        self.limit = Some(Limit::new(handlers));
+        self.limit = Some(Arc::new(Semaphore::new(handlers)));
     }
 
     /// Whether each thread has a listener of its own. Worker processes share one, or what is
@@ -74,4 +77,15 @@ impl fmt::Debug for Config {
 /// Adds an address to the error of a bind: several may be tried, and the reason is of one.
 pub(super) fn at(error: io::Error, address: impl fmt::Display) -> io::Error {
     io::Error::new(error.kind(), format!("{address}: {error}"))
+}
+
+/// The right to run one handler, until it is dropped.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// Waits for a permit, but not longer than `timeout`.
+pub(super) fn acquire(limit: &Arc<Semaphore>, timeout: Option<Duration>) -> Option<Permit> {
+    match timeout {
+        None => Some(limit.acquire_owned()),
+        Some(timeout) => limit.acquire_owned_timeout(timeout),
+    }
 }

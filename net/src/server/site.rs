@@ -17,8 +17,9 @@ use corovent_runtime::spawn;
 use crate::server::control::Control;
 use crate::server::control::Report;
 use crate::server::crew::Crew;
-use crate::server::limit::Permit;
 use crate::server::listener::SocketFile;
+use crate::server::options::Permit;
+use crate::server::options::acquire;
 use crate::server::trouble::Backoff;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Kind;
@@ -108,7 +109,7 @@ impl<D: Door> Site<D> {
             return Ok((None, peer, job));
         };
         self.door.ready(wait)?;
-        let Some(permit) = limit.acquire(PATIENCE) else {
+        let Some(permit) = acquire(limit, PATIENCE) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let (peer, job) = self.door.take(Wait::NonBlocking)?;
@@ -150,7 +151,7 @@ impl<D: Door> Site<D> {
             };
             let limit = self.crew.config.limit.clone();
             let engaged = self.crew.engage(peer, None, move || {
-                let _permit = limit.and_then(|limit| limit.acquire(None));
+                let _permit = limit.map(|limit| limit.acquire_owned());
                 job.run()
             });
             if let Err(error) = engaged {
