@@ -4,6 +4,9 @@
 //! What gevent's `gevent.server` and Python's `socketserver` have.
 
 pub use corovent_net::server::Builder;
+pub use corovent_net::server::DatagramBuilder;
+pub use corovent_net::server::DatagramServer;
+pub use corovent_net::server::DatagramSocket;
 pub use corovent_net::server::Failure;
 pub use corovent_net::server::Handle;
 pub use corovent_net::server::Listener;

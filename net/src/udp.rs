@@ -54,6 +54,11 @@ socket_options!(UdpSocket);
 convert_socket!(UdpSocket, std::net::UdpSocket);
 
 impl UdpSocket {
+    /// What it is made of.
+    pub(crate) fn socket(&self) -> &Socket<std::net::UdpSocket> {
+        &self.socket
+    }
+
     /// Binds to the first of the addresses that works. Port 0 lets the system choose one.
     ///
     /// # Suspends

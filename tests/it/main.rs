@@ -54,6 +54,7 @@ mod scopes;
 mod select;
 mod selectors;
 mod semaphores;
+mod server_troubles;
 mod servers;
 mod shields;
 mod signals;

@@ -33,6 +33,7 @@ use corovent::server::worker_number;
 use corovent::shield;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::sync::Semaphore;
 use corovent::sync::mpsc;
 use corovent::thread::park;
 use corovent::timeout;
@@ -46,10 +47,10 @@ use crate::support::run;
 use crate::support::was_killed;
 
 const SHORT: Duration = Duration::from_millis(3);
-const LONG: Duration = Duration::from_secs(60);
-const ANY: &str = "127.0.0.1:0";
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const ANY: &str = "127.0.0.1:0";
 
-fn echo(mut stream: impl Read + Write) -> io::Result<()> {
+pub(crate) fn echo(mut stream: impl Read + Write) -> io::Result<()> {
     let mut buf = [0; 4096];
     loop {
         match stream.read(&mut buf)? {
@@ -60,14 +61,14 @@ fn echo(mut stream: impl Read + Write) -> io::Result<()> {
 }
 
 /// Sends a byte and waits for it to come back.
-fn ping(mut stream: impl Read + Write) {
+pub(crate) fn ping(mut stream: impl Read + Write) {
     stream.write_all(b"x").unwrap();
     let mut answer = [0];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"x");
 }
 
-fn ended(mut stream: impl Read) -> bool {
+pub(crate) fn ended(mut stream: impl Read) -> bool {
     matches!(stream.read(&mut [0; 8]), Ok(0) | Err(_))
 }
 
@@ -76,12 +77,12 @@ fn quiet() -> Builder {
     StreamServer::builder().on_error(|_| ())
 }
 
-fn refuses(addr: SocketAddr) -> bool {
+pub(crate) fn refuses(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Runs the others until it is so.
-fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(condition: impl Fn() -> bool) {
     while !condition() {
         sleep(Duration::from_micros(100));
     }
@@ -298,6 +299,34 @@ fn never_more_than_the_limit_are_served_and_the_others_later() {
     });
 }
 
+/// An idle server keeps no permit from the other.
+#[test]
+fn two_servers_share_a_limit() {
+    run(|| {
+        let permits = Arc::new(Semaphore::new(1));
+        let make = || {
+            let builder = StreamServer::builder().shared_limit(Arc::clone(&permits));
+            let server = builder.bind(ANY, |stream, _| echo(stream)).unwrap();
+            server.start().unwrap();
+            server
+        };
+        let servers = [make(), make()];
+        for _ in 0..3 {
+            servers.iter().for_each(|s| ping(TcpStream::connect(s.local_addr()).unwrap()));
+        }
+        let first = TcpStream::connect(servers[0].local_addr()).unwrap();
+        ping(&first);
+        let addr = servers[1].local_addr();
+        let second = spawn(move || ping(TcpStream::connect(addr).unwrap()));
+        sleep(SHORT);
+        assert_eq!((servers[1].stats().active, permits.available_permits()), (0, 0));
+        drop(first);
+        second.join().unwrap();
+        servers.iter().for_each(|server| assert!(server.stop(LONG).is_clean()));
+        assert_eq!(permits.available_permits(), 1);
+    });
+}
+
 /// While the limit is reached and connections wait, the hub has nothing to do.
 #[test]
 fn a_full_server_does_not_spin() {
@@ -328,7 +357,7 @@ fn in_a_process_of_its_own_a_full_server() {
 }
 
 /// The time that this process has computed for.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     // SAFETY: all zeros is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is valid for the call.
@@ -813,7 +842,7 @@ fn another_worker(addr: SocketAddr, known: &[u32]) -> (TcpStream, u32) {
     }
 }
 
-fn send(pid: u32, signal: libc::c_int) {
+pub(crate) fn send(pid: u32, signal: libc::c_int) {
     // SAFETY: kill(2) takes numbers.
     assert_eq!(unsafe { libc::kill(pid as libc::pid_t, signal) }, 0);
 }

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use corovent_runtime::sync::Semaphore;
+
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
-use crate::server::limit::Limit;
 use crate::server::listener::Accepts;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
+use crate::server::options::Config;
+use crate::server::options::at;
 use crate::server::request::Outcome;
 use crate::server::stream::StreamServer;
-use crate::server::trouble::Hook;
 use crate::server::trouble::Trouble;
-use crate::server::trouble::tell;
 use crate::server::work::Work;
 use crate::server::worker::key_of;
-use crate::sys::listener;
 use crate::tcp::TcpListener;
 use crate::unix::UnixListener;
 
@@ -59,35 +59,9 @@ pub struct Workers {
     builder: Builder,
 }
 
-/// What all parts of a server look up.
-pub(super) struct Config {
-    pub(super) backlog: i32,
-    pub(super) reuse_port: bool,
-    pub(super) limit: Option<Arc<Limit>>,
-    pub(super) stack_bytes: Option<usize>,
-    /// The threads that serve; zero: the one that starts the server.
-    pub(super) threads: usize,
-    /// The worker processes; zero: none.
-    pub(super) processes: usize,
-    /// How long handlers may go on when the server stops by itself.
-    pub(super) grace: Duration,
-    hook: Box<Hook>,
-}
-
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder {
-            config: Config {
-                backlog: listener::BACKLOG,
-                reuse_port: false,
-                limit: None,
-                stack_bytes: None,
-                threads: 0,
-                processes: 0,
-                grace: Duration::from_secs(30),
-                hook: Box::new(tell),
-            },
-        }
+        Builder { config: Config::new() }
     }
 
     /// Sets how many connections the kernel keeps until they are accepted, at most
@@ -123,8 +97,19 @@ impl Builder {
     ///
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> Builder {
-        assert!(handlers > 0, "a server that may have no handler would serve nobody");
-        self.config.limit = Some(Limit::new(handlers));
+        self.config.set_limit(handlers);
+        self
+    }
+
+    /// Limits the handlers of several servers together, and whatever else takes permits of the
+    /// semaphore: a handler has one while it is at work, and a server that is idle has
+    /// none.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> Builder {
+        self.config.limit = Some(permits);
         self
     }
 
@@ -404,38 +389,6 @@ impl Workers {
     {
         let bound = self.builder.take_given(listener)?;
         StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
-    }
-}
-
-/// Adds an address to the error of a bind: several may be tried, and the reason is of one.
-fn at(error: io::Error, address: impl fmt::Display) -> io::Error {
-    io::Error::new(error.kind(), format!("{address}: {error}"))
-}
-
-impl Config {
-    /// Whether each thread has a listener of its own. Worker processes share one, or what is
-    /// in the queue of one that dies would be lost.
-    pub(super) fn reuses_port(&self) -> bool {
-        self.reuse_port || (self.threads > 0 && self.processes == 0)
-    }
-
-    /// Tells the user's hook, whose panic goes no further than the panic hook.
-    pub(super) fn tell(&self, trouble: &Trouble<'_>) {
-        let call = std::panic::AssertUnwindSafe(|| (self.hook)(trouble));
-        let _ = corovent_runtime::catch_unwind(call);
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("backlog", &self.backlog)
-            .field("reuse_port", &self.reuse_port)
-            .field("stack_bytes", &self.stack_bytes)
-            .field("threads", &self.threads)
-            .field("processes", &self.processes)
-            .field("grace", &self.grace)
-            .finish_non_exhaustive()
     }
 }
 

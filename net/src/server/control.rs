@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use corovent_runtime::shield;
 use corovent_runtime::sync::Condvar;
 use corovent_runtime::sync::Mutex;
 use corovent_runtime::sync::MutexGuard;
@@ -310,13 +312,24 @@ impl Control {
         stop.and_then(|stop| stop.deadline).is_none_or(|deadline| deadline > Instant::now())
     }
 
-    /// Waits until the server has ended, and takes the error that it ended for.
+    /// Waits until the server has ended, and takes the error that it ended for. If the wait is
+    /// interrupted the server stops.
     pub(super) fn wait_for_end(&self) -> io::Result<()> {
+        let stop = StopWhenUnwound(self);
         let mut state = self.lock();
         while state.sites > 0 {
             state = self.wait(state);
         }
+        mem::forget(stop);
         state.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Lets a server end that its owner drops.
+    pub(super) fn abandon(&self) {
+        if self.is_running() {
+            // A drop is no place to be killed in.
+            shield(|| self.request_stop(None));
+        }
     }
 
     fn wait_until_stopped(&self, timeout: Duration) -> Report {
@@ -350,6 +363,15 @@ impl Control {
     }
 }
 
+/// Stops a server whose waiter unwinds.
+struct StopWhenUnwound<'a>(&'a Control);
+
+impl Drop for StopWhenUnwound<'_> {
+    fn drop(&mut self) {
+        self.0.request_stop(None);
+    }
+}
+
 /// Says that a site has ended, also if it was killed together with all of its thread.
 pub(super) struct EndOfSite {
     control: Arc<Control>,
@@ -369,6 +391,6 @@ impl EndOfSite {
 
 impl Drop for EndOfSite {
     fn drop(&mut self) {
-        self.control.end_site(std::mem::take(&mut self.report));
+        self.control.end_site(mem::take(&mut self.report));
     }
 }

@@ -15,11 +15,11 @@ use corovent_runtime::JoinHandle;
 use corovent_runtime::catch_unwind;
 use slab::Slab;
 
-use crate::server::builder::Config;
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
 use crate::server::control::Report;
-use crate::server::limit::Permit;
+use crate::server::options::Config;
+use crate::server::options::Permit;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Trouble;
 

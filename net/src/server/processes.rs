@@ -19,10 +19,10 @@ use corovent_runtime::signal;
 use corovent_runtime::sleep;
 use corovent_runtime::spawn;
 
-use crate::server::builder::Config;
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
 use crate::server::control::Report;
+use crate::server::options::Config;
 use crate::server::site::Intake;
 use crate::server::site::start;
 use crate::server::trouble::Backoff;

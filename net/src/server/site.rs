@@ -1,7 +1,8 @@
-//! A server's part on one hub: it accepts, and when the server stops it empties the queue and
-//! waits for the crew.
+//! A server's part on one hub: it takes work in, and when the server stops it empties the queue
+//! and waits for the crew.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,61 +17,78 @@ use corovent_runtime::spawn;
 use crate::server::control::Control;
 use crate::server::control::Report;
 use crate::server::crew::Crew;
-use crate::server::limit::Permit;
-use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
+use crate::server::options::Permit;
+use crate::server::options::acquire;
 use crate::server::trouble::Backoff;
+use crate::server::trouble::Failure;
 use crate::server::trouble::Kind;
 use crate::server::trouble::Trouble;
 use crate::server::trouble::kind_of;
-use crate::server::work::Work;
 
 /// How long one wait of the acceptor may last. In a build that cannot unwind no kill ends it,
 /// so it looks now and then whether the server stops.
 pub(super) const PATIENCE: Option<Duration> =
     if cfg!(panic = "unwind") { None } else { Some(Duration::from_millis(100)) };
 
-/// Accepts from a listener, each connection for a handler.
-pub(super) struct Site<L: Listener> {
-    pub(super) listener: L,
-    /// Removed when the site stops to accept.
-    pub(super) file: Option<Arc<SocketFile>>,
-    pub(super) work: Work<L>,
-    pub(super) crew: Rc<Crew<L::Addr>>,
+/// Where work comes in: connections, or datagrams.
+pub(super) trait Door: 'static {
+    /// The address of whoever wants something done.
+    type Peer: Clone + fmt::Debug + 'static;
+    /// What is to be done.
+    type Job: Job;
+
+    /// Takes in one job, and waits for it as the limit says.
+    fn take(&self, wait: Wait) -> io::Result<(Self::Peer, Self::Job)>;
+
+    /// Waits until there may be a job, and takes none.
+    fn ready(&self, wait: Wait) -> io::Result<()>;
 }
 
-impl<L: Listener> Site<L> {
+/// A call of the handler, with what it is for.
+pub(super) trait Job: 'static {
+    fn run(self) -> Result<(), Failure>;
+}
+
+/// Takes work in by a door, each job for a handler.
+pub(super) struct Site<D: Door> {
+    pub(super) door: D,
+    /// Removed when the site stops to take anything in.
+    pub(super) file: Option<Arc<SocketFile>>,
+    pub(super) crew: Rc<Crew<D::Peer>>,
+}
+
+impl<D: Door> Site<D> {
     /// Serves until the server stops, and says what became of the handlers.
     pub(super) fn serve(mut self) -> Report {
         let file = self.file.take();
         let this = Rc::new(self);
         let (crew, control) = (Rc::clone(&this.crew), Arc::clone(&this.crew.control));
-        let acceptor = start(&control, {
+        let intake = start(&control, {
             let this = Rc::clone(&this);
-            move || this.accept_all()
+            move || this.take_all()
         });
-        acceptor.work_until_stop(&control, crew.config.grace);
+        intake.work_until_stop(&control, crew.config.grace);
         // From here on nobody finds the way here who has not yet.
         drop(file);
         this.empty_queue();
-        // Closes the listener: the acceptor has ended.
+        // Closes the listener: the intake has ended.
         drop(this);
         crew.disband()
     }
 
-    /// Accepts until the listener fails, or the server stops.
-    fn accept_all(&self) -> Option<io::Error> {
+    /// Takes in until the door is broken, or the server stops.
+    fn take_all(&self) -> Option<io::Error> {
         let mut backoff = Backoff::of_accept();
         while !self.crew.control.is_stopping() {
-            let accepted = self.accept();
-            let (permit, stream, peer) = match accepted {
-                Ok(accepted) => accepted,
+            let (permit, peer, job) = match self.take() {
+                Ok(taken) => taken,
                 Err(error) => match self.pause_for(&error, &mut backoff) {
                     true => continue,
                     false => return Some(error),
                 },
             };
-            match self.engage(stream, peer, permit) {
+            match self.crew.engage(peer, permit, move || job.run()) {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     let pause = backoff.take();
@@ -82,20 +100,20 @@ impl<L: Listener> Site<L> {
         None
     }
 
-    /// Accepts one connection, if there may be one more handler. Until there may be the
-    /// connection stays in the kernel's queue, and this holds no permit until there is one.
-    fn accept(&self) -> io::Result<(Option<Permit>, L::Stream, L::Addr)> {
+    /// Takes in one job, if there may be one more handler. Until there may be it stays in the
+    /// kernel's queue, and this holds no permit until there is one.
+    fn take(&self) -> io::Result<(Option<Permit>, D::Peer, D::Job)> {
         let wait = Wait::from_timeout(PATIENCE);
         let Some(limit) = &self.crew.config.limit else {
-            let (stream, peer) = self.listener.accept_within(wait)?;
-            return Ok((None, stream, peer));
+            let (peer, job) = self.door.take(wait)?;
+            return Ok((None, peer, job));
         };
-        self.listener.ready(wait)?;
-        let Some(permit) = limit.acquire(PATIENCE) else {
+        self.door.ready(wait)?;
+        let Some(permit) = acquire(limit, PATIENCE) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let (stream, peer) = self.listener.accept_within(Wait::NonBlocking)?;
-        Ok((Some(permit), stream, peer))
+        let (peer, job) = self.door.take(Wait::NonBlocking)?;
+        Ok((Some(permit), peer, job))
     }
 
     /// Waits as an error asks for; false if there is no going on.
@@ -118,13 +136,7 @@ impl<L: Listener> Site<L> {
         self.crew.config.tell(trouble);
     }
 
-    fn engage(&self, stream: L::Stream, peer: L::Addr, permit: Option<Permit>) -> io::Result<()> {
-        let work = self.work.clone();
-        let address = peer.clone();
-        self.crew.engage(address, permit, move || work.call(stream, peer))
-    }
-
-    /// Accepts what is in the queue already, which the kernel would reset when the listener is
+    /// Takes in what is in the queue already, which the kernel would drop when the door is
     /// closed. Where the number of handlers is limited they wait for their turn.
     fn empty_queue(&self) {
         // More may be coming all the time, if others share the listener.
@@ -132,12 +144,15 @@ impl<L: Listener> Site<L> {
             if !self.crew.control.has_time() {
                 return;
             }
-            let Ok((stream, peer)) = self.listener.accept_within(Wait::NonBlocking) else { return };
-            let (work, address) = (self.work.clone(), peer.clone());
+            let (peer, job) = match self.door.take(Wait::NonBlocking) {
+                Ok(taken) => taken,
+                Err(error) if kind_of(&error) == Kind::Connection => continue,
+                Err(_) => return,
+            };
             let limit = self.crew.config.limit.clone();
-            let engaged = self.crew.engage(address, None, move || {
-                let _permit = limit.and_then(|limit| limit.acquire(None));
-                work.call(stream, peer)
+            let engaged = self.crew.engage(peer, None, move || {
+                let _permit = limit.map(|limit| limit.acquire_owned());
+                job.run()
             });
             if let Err(error) = engaged {
                 return self.count_error(&Trouble::Spawn { error: &error, pause: Duration::ZERO });

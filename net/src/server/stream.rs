@@ -9,12 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use corovent_runtime::JoinHandle;
-use corovent_runtime::shield;
 use corovent_runtime::spawn;
 
 use crate::addr::ToSocketAddrs;
 use crate::server::builder::Builder;
-use crate::server::builder::Config;
 use crate::server::control::Control;
 use crate::server::control::EndOfSite;
 use crate::server::control::Handle;
@@ -24,10 +22,12 @@ use crate::server::crew::Crew;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
+use crate::server::options::Config;
 use crate::server::processes::Supervisor;
 use crate::server::processes::stop_at_sigterm;
 use crate::server::request::Outcome;
 use crate::server::site::Site;
+use crate::server::work::Reception;
 use crate::server::work::Work;
 use crate::server::worker::Part;
 use crate::server::worker::Passed;
@@ -271,9 +271,7 @@ impl<L: Listener> StreamServer<L> {
     /// The server accepts no more; its handlers go on.
     pub fn serve_forever(&self) -> io::Result<()> {
         self.start()?;
-        let stop = StopWhenUnwound(&self.control);
         let result = self.control.wait_for_end();
-        std::mem::forget(stop);
         self.join_threads();
         result
     }
@@ -343,8 +341,8 @@ impl<L: Listener> StreamServer<L> {
     fn start_here(&self, bound: Bound<L>) {
         let control = Arc::clone(&self.control);
         let crew = Crew::new(&self.control, &self.config);
-        let site =
-            Site { listener: bound.listener, file: bound.file, work: self.work.clone(), crew };
+        let door = Reception { listener: bound.listener, work: self.work.clone() };
+        let site = Site { door, file: bound.file, crew };
         if self.control.begin(1) {
             let end = EndOfSite::new(control);
             spawn(move || end.with(site.serve()));
@@ -397,8 +395,8 @@ impl<L: Listener> StreamServer<L> {
             let body = move || {
                 let serve = || {
                     let crew = Crew::new(&control, &config);
-                    let work = Work::<L>::Anywhere(work);
-                    Site { listener, file, work, crew }.serve()
+                    let door = Reception { listener, work: Work::<L>::Anywhere(work) };
+                    Site { door, file, crew }.serve()
                 };
                 end.with(corovent_runtime::run(serve));
             };
@@ -439,10 +437,7 @@ impl<L: Listener> StreamServer<L> {
 impl<L: Listener> Drop for StreamServer<L> {
     fn drop(&mut self) {
         drop(self.end_watcher());
-        if self.control.is_running() {
-            // A drop is no place to be killed in.
-            shield(|| self.control.request_stop(None));
-        }
+        self.control.abandon();
     }
 }
 
@@ -461,15 +456,6 @@ impl<L> PutBack<'_, L> {
 impl<L> Drop for PutBack<'_, L> {
     fn drop(&mut self) {
         *self.slot.borrow_mut() = self.bound.take();
-    }
-}
-
-/// Stops a server whose waiter unwinds.
-struct StopWhenUnwound<'a>(&'a Control);
-
-impl Drop for StopWhenUnwound<'_> {
-    fn drop(&mut self) {
-        self.0.request_stop(None);
     }
 }
 

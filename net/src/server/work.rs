@@ -1,10 +1,15 @@
-//! The handler of a server, as its sites call it.
+//! The handler of a server for connections, as its sites call it.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use corovent_runtime::fd::Limit;
+
 use crate::server::listener::Listener;
 use crate::server::request::Outcome;
+use crate::server::site::Door;
+use crate::server::site::Job;
 use crate::server::trouble::Failure;
 
 /// The handler: bound to the thread that made it, or not.
@@ -48,5 +53,38 @@ impl<L: Listener> Clone for Work<L> {
             Work::Here(handler) => Work::Here(Rc::clone(handler)),
             Work::Anywhere(handler) => Work::Anywhere(Arc::clone(handler)),
         }
+    }
+}
+
+/// A listener with its handler.
+pub(super) struct Reception<L: Listener> {
+    pub(super) listener: L,
+    pub(super) work: Work<L>,
+}
+
+/// A connection that was accepted.
+pub(super) struct Connection<L: Listener> {
+    work: Work<L>,
+    stream: L::Stream,
+    peer: L::Addr,
+}
+
+impl<L: Listener> Door for Reception<L> {
+    type Peer = L::Addr;
+    type Job = Connection<L>;
+
+    fn take(&self, wait: Limit) -> io::Result<(L::Addr, Connection<L>)> {
+        let (stream, peer) = self.listener.accept_within(wait)?;
+        Ok((peer.clone(), Connection { work: self.work.clone(), stream, peer }))
+    }
+
+    fn ready(&self, wait: Limit) -> io::Result<()> {
+        self.listener.ready(wait)
+    }
+}
+
+impl<L: Listener> Job for Connection<L> {
+    fn run(self) -> Result<(), Failure> {
+        self.work.call(self.stream, self.peer)
     }
 }

@@ -129,6 +129,11 @@ impl<T: AsFd> Socket<T> {
         self.source.ready(Direction::Read, || self.options.limit(Direction::Read))
     }
 
+    /// The same with another limit.
+    pub(crate) fn readable_within(&self, limit: Limit) -> io::Result<()> {
+        self.source.ready(Direction::Read, || limit)
+    }
+
     /// Waits until there is room to write.
     pub(crate) fn wait_writable(&self) -> io::Result<()> {
         self.source.ready(Direction::Write, || self.options.limit(Direction::Write))

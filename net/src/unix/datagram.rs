@@ -64,6 +64,11 @@ socket_options!(UnixDatagram);
 convert_socket!(UnixDatagram, std::os::unix::net::UnixDatagram);
 
 impl UnixDatagram {
+    /// What it is made of.
+    pub(crate) fn socket(&self) -> &Socket<std::os::unix::net::UnixDatagram> {
+        &self.socket
+    }
+
     /// Makes a socket and binds it to a path, at which a file is made.
     ///
     /// # Suspends

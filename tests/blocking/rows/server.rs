@@ -10,6 +10,8 @@ use std::thread as os;
 use std::time::Duration;
 
 use corovent::net::TcpListener;
+use corovent::net::UdpSocket;
+use corovent::server::DatagramServer;
 use corovent::server::Handle;
 use corovent::server::StreamServer;
 
@@ -24,6 +26,12 @@ pub(crate) const ROWS: &[Row] = &[
         lacks: &[("behind", "each has a server of its own")],
     },
     Row { functions: &["StreamServer::handle_request"], make: handle_request, lacks: &[] },
+    Row {
+        functions: &["DatagramServer::serve_forever"],
+        make: serve_datagrams,
+        lacks: &[("behind", "each has a server of its own")],
+    },
+    Row { functions: &["DatagramServer::handle_request"], make: handle_datagram, lacks: &[] },
 ];
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -88,24 +96,37 @@ impl Drop for StopAtEnd {
 }
 
 fn serve_forever() -> Case {
-    let handles = Arc::new(Mutex::new(Vec::<Handle>::new()));
-    let inner = Arc::clone(&handles);
-    Case::waiting(move || {
+    serving(|note| {
         let server = StreamServer::bind("127.0.0.1:0", |_, _| ())?;
-        inner.lock().unwrap().push(server.handle());
+        note(server.handle());
         server.serve_forever()
     })
-    .released(move || {
-        // The last one: those before it were killed, or are on a hub that has ended.
-        let handle = loop {
-            match handles.lock().unwrap().pop() {
-                Some(handle) => break handle,
-                None => os::yield_now(),
-            }
-        };
-        handle.request_stop(Duration::ZERO);
+}
+
+fn serve_datagrams() -> Case {
+    serving(|note| {
+        let server = DatagramServer::bind("127.0.0.1:0", |_, _, _| ())?;
+        note(server.handle());
+        server.serve_forever()
     })
-    .personal()
+}
+
+/// A call that makes a server, notes its handle and serves.
+fn serving(serve: fn(&dyn Fn(Handle)) -> io::Result<()>) -> Case {
+    let handles = Arc::new(Mutex::new(Vec::<Handle>::new()));
+    let inner = Arc::clone(&handles);
+    Case::waiting(move || serve(&|handle| inner.lock().unwrap().push(handle)))
+        .released(move || {
+            // The last one: those before it were killed, or are on a hub that has ended.
+            let handle = loop {
+                match handles.lock().unwrap().pop() {
+                    Some(handle) => break handle,
+                    None => os::yield_now(),
+                }
+            };
+            handle.request_stop(Duration::ZERO);
+        })
+        .personal()
 }
 
 fn handle_request() -> Case {
@@ -118,4 +139,15 @@ fn handle_request() -> Case {
     };
     Case::new(handle)
         .released(move || clients.lock().unwrap().push(TcpStream::connect(addr).unwrap()))
+}
+
+fn handle_datagram() -> Case {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = socket.local_addr().unwrap();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let handle = move || -> io::Result<()> {
+        let socket = socket.try_clone()?;
+        DatagramServer::builder().socket(socket, |_, _, _| ())?.handle_request()
+    };
+    Case::new(handle).released(move || _ = client.send_to(&[1], addr).unwrap())
 }
