@@ -95,6 +95,7 @@ pub mod _documentation {
     /// [threads]: crate::_documentation::coming_from_threads
     /// [tokio]: crate::_documentation::coming_from_tokio
     /// [cancellation]: crate::_documentation::cancellation
+    /// [toolbox]: crate::_documentation::toolbox
     /// [across_a_wait]: crate::_documentation::across_a_wait
     /// [blocking_work]: crate::_documentation::blocking_work
     /// [finding_faults]: crate::_documentation::finding_faults
@@ -115,4 +116,7 @@ pub mod _documentation {
     /// What is promised, rule by rule.
     #[doc = include_str!("../docs/semantics.md")]
     pub mod semantics {}
+    /// Events, queues, groups, servers and signals.
+    #[doc = include_str!("../docs/toolbox.md")]
+    pub mod toolbox {}
 }

@@ -115,6 +115,23 @@ macro_rules! __select {
             @ [$($sorted)*] (run) () (::core::unreachable!("one of the branches is done"))
         )
     };
+    // A line that names nothing. These words come first: as the beginning of a pattern, what
+    // follows them could be an error.
+    ([$($sorted:tt)*] get($($arg:expr),* $(,)?) => $($rest:tt)+) => {
+        $crate::__select!([$($sorted)*] _ = get($($arg),*) => $($rest)+)
+    };
+    ([$($sorted:tt)*] join($($arg:expr),* $(,)?) => $($rest:tt)+) => {
+        $crate::__select!([$($sorted)*] _ = join($($arg),*) => $($rest)+)
+    };
+    ([$($sorted:tt)*] put($($arg:expr),* $(,)?) => $($rest:tt)+) => {
+        $crate::__select!([$($sorted)*] _ = put($($arg),*) => $($rest)+)
+    };
+    ([$($sorted:tt)*] recv($($arg:expr),* $(,)?) => $($rest:tt)+) => {
+        $crate::__select!([$($sorted)*] _ = recv($($arg),*) => $($rest)+)
+    };
+    ([$($sorted:tt)*] wait($($arg:expr),* $(,)?) => $($rest:tt)+) => {
+        $crate::__select!([$($sorted)*] _ = wait($($arg),*) => $($rest)+)
+    };
     // A line that names what it gets, with each way to end it.
     ([$($sorted:tt)*]
         $name:pat = $kind:ident($($arg:expr),* $(,)?) => $body:block, $($rest:tt)*) => {
@@ -133,10 +150,6 @@ macro_rules! __select {
         $crate::__select!(
             [$($sorted)* (branch output $kind ($($arg),*) ($name) ($body))] $($($rest)*)?
         )
-    };
-    // A line that does not.
-    ([$($sorted:tt)*] $kind:ident($($arg:expr),* $(,)?) => $($rest:tt)+) => {
-        $crate::__select!([$($sorted)*] _ = $kind($($arg),*) => $($rest)+)
     };
     // Each line has brought names of its own, since it was sorted by an expansion of its own.
     (@ [$(($branch:ident $output:ident $kind:ident ($($arg:expr),*) ($name:pat) ($body:expr)))*]

@@ -288,6 +288,29 @@ fn threads_send_into_a_select() {
 }
 
 #[test]
+fn a_line_may_name_anything_or_nothing() {
+    run(|| {
+        let queue = Arc::new(Queue::unbounded());
+        let (sender, receiver) = channel();
+        queue.put(1).unwrap();
+        let got = select! {
+            mut item = get(&*queue) => {
+                item = item.map(|item| item + 1);
+                item
+            }
+            recv(&receiver) => Ok(0),
+        };
+        assert_eq!(got, Ok(2));
+        sender.send((3, 4)).unwrap();
+        let got = select! {
+            get(&*queue) => 0,
+            pair @ (Ok(_) | Err(_)) = recv(&receiver) => pair.map_or(0, |(a, b)| a + b),
+        };
+        assert_eq!(got, 7);
+    });
+}
+
+#[test]
 fn the_macro_does_one_of_its_branches() {
     run(|| {
         let (queue, meeting) = (Queue::bounded(1), Channel::<char>::new());
