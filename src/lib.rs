@@ -1,5 +1,8 @@
 //! [guide]: crate::_documentation::guide
 //! [gevent]: crate::_documentation::coming_from_gevent
+//! [threads]: crate::_documentation::coming_from_threads
+//! [tokio]: crate::_documentation::coming_from_tokio
+//! [io_models]: crate::_documentation::io_models
 //! [semantics]: crate::_documentation::semantics
 //! [performance]: crate::_documentation::performance
 //! [changelog]: crate::_documentation::changelog
