@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
+use rustix::net::recv;
 use ureq::Agent;
 use ureq::Error;
 use ureq::config::Config;
@@ -93,13 +95,10 @@ impl Transport for Socket {
     }
 
     fn is_open(&mut self) -> bool {
-        let probe = || {
-            self.stream.set_nonblocking(true)?;
-            let peeked = self.stream.peek(&mut [0]);
-            self.stream.set_nonblocking(false)?;
-            peeked
-        };
-        probe().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        // By the kernel's own call. A `peek` of ours lets others run now and then, even if it
+        // need not wait, and ureq holds a lock of std's here.
+        let probe = recv(&self.stream, &mut [0_u8], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        probe.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
 

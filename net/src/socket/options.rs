@@ -178,6 +178,9 @@ macro_rules! socket_options {
             /// Sets whether the calls that would have to wait fail with `WouldBlock`
             /// instead. Clones share it.
             ///
+            /// Like all calls that need not wait, those let the others run now and then, so that
+            /// a loop that asks again and again holds nobody up.
+            ///
             /// # Suspends
             ///
             /// Never.
