@@ -154,10 +154,12 @@ macro_rules! __select {
     // Each line has brought names of its own, since it was sorted by an expansion of its own.
     (@ [$(($branch:ident $output:ident $kind:ident ($($arg:expr),*) ($name:pat) ($body:expr)))*]
         ($run:ident) ($($timeout:expr)?) ($last:expr)) => {{
-        let ($($output,)*) = {
-            $(let $branch = $crate::select::branch::$kind($($arg),*);)*
-            $crate::select::branch::$run(&[$(&$branch),*] $(, $timeout)?);
-            ($($branch.into_output(),)*)
+        // Temporaries of the arguments live until the wait is over.
+        let ($($output,)*) = match ($($crate::select::branch::$kind($($arg),*),)*) {
+            ($($branch,)*) => {
+                $crate::select::branch::$run(&[$(&$branch),*] $(, $timeout)?);
+                ($($branch.into_output(),)*)
+            }
         };
         $crate::__select!(@ choose ($last) $(($output ($name) ($body)))*)
     }};
