@@ -280,18 +280,21 @@ struct Turn {
 }
 
 impl<W: Waitable + ?Sized> Waiting<'_, W> {
-    /// Links all nodes. False if one of the things is ready: then there is nothing to wait for.
+    /// Links all nodes. False if one of the things is ready, or an offer was taken meanwhile: then
+    /// there is nothing to wait for.
     fn begin(&mut self, place: &Place) -> bool {
         let wake = place.wake_ref();
         for (index, (thing, turn)) in self.things.iter().zip(&mut self.turns).enumerate() {
-            let (node, claim, had_its_turn) = (self.nodes.get(index), self.claim, turn.was_on);
-            if !thing.link(&Spot { index, claim, node, wake, had_its_turn }) {
+            let (node, claim) = (self.nodes.get(index), self.claim);
+            let (was_linked, had_its_turn) = (turn.is_in, turn.was_on);
+            if !thing.link(&Spot { index, claim, node, wake, was_linked, had_its_turn }) {
                 return false;
             }
             // If it was woken, it has found nothing, and so has used the wake up.
             *turn = Turn { is_in: true, is_on: false, was_on: turn.was_on };
         }
-        true
+        // Else the wake for that may have gone to the last wait, whose name a node had still.
+        self.claim.is_open()
     }
 
     /// Sees which nodes were taken out by wakes, and chooses one of the things that are ready.

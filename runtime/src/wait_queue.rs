@@ -61,6 +61,8 @@ pub(crate) struct Spot<'a> {
     pub(crate) node: Pin<&'a Node>,
     /// The name of its wait, the same in all.
     pub(crate) wake: WakeRef,
+    /// The node was linked when the waiter looked last; if it is not now, it was woken since.
+    pub(crate) was_linked: bool,
     /// It was woken before, and came too late; if the node is not linked still, it was here.
     pub(crate) had_its_turn: bool,
 }

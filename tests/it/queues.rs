@@ -657,3 +657,75 @@ fn hubs_and_threads_share_a_queue() {
         check(Channel::new(), |q, n| q.put(n).unwrap(), |q| q.get().ok(), |q| q.close(), true);
     });
 }
+
+/// An item that lets the others run while it is compared.
+struct Patient(i32);
+
+impl PartialEq for Patient {
+    fn eq(&self, other: &Patient) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Patient {}
+
+impl PartialOrd for Patient {
+    fn partial_cmp(&self, other: &Patient) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Patient {
+    fn cmp(&self, other: &Patient) -> Ordering {
+        yield_now();
+        self.0.cmp(&other.0)
+    }
+}
+
+/// While items are out many may come to wait: when those are back, all who have something to do
+/// go on, not the first of them only.
+#[test]
+fn all_who_waited_for_items_that_were_out_go_on() {
+    run(|| {
+        for (items, is_closed) in [(4, false), (1, true)] {
+            let queue: Queue<Slow> = (1..=items).map(|n| Slow(n, false)).collect();
+            scope(|scope| {
+                let peeker = scope.spawn(|| queue.peek().unwrap().0);
+                yield_now();
+                let get = || queue.get().map(|item| item.0);
+                let getters: Vec<_> = (0..4).map(|_| scope.spawn(get)).collect();
+                yield_now();
+                if is_closed {
+                    queue.close();
+                }
+                assert_eq!(peeker.join().unwrap(), 1);
+                for (n, getter) in (1..).zip(getters) {
+                    assert_eq!(
+                        getter.join().unwrap(),
+                        if n <= items { Ok(n) } else { Err(GetError) }
+                    );
+                }
+            });
+        }
+        let queue: PriorityQueue<Patient> = (1..=3).map(Patient).collect();
+        scope(|scope| {
+            let get = || queue.get().map(|item| item.0);
+            let getters: Vec<_> = (0..6).map(|_| scope.spawn(get)).collect();
+            yield_now();
+            queue.close();
+            let got: Vec<_> = getters.into_iter().map(|task| task.join().unwrap()).collect();
+            assert_eq!(got, [Ok(1), Ok(2), Ok(3), Err(GetError), Err(GetError), Err(GetError)]);
+        });
+        // One who closes it waits behind others, for whom nothing is left.
+        let queue: PriorityQueue<Patient> = (1..=2).map(Patient).collect();
+        scope(|scope| {
+            let get = || queue.get().map(|item| item.0);
+            let getters: Vec<_> = (0..4).map(|_| scope.spawn(get)).collect();
+            yield_now();
+            let closing = scope.spawn(|| queue.close_now().len());
+            let taken = getters.into_iter().map(|task| task.join().unwrap());
+            let taken = taken.filter(Result::is_ok).count();
+            assert_eq!(taken + closing.join().unwrap(), 2);
+        });
+    });
+}

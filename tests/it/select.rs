@@ -1,5 +1,6 @@
 //! Waiting for one of several things: what is there first, and that nothing is lost by it.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -22,6 +23,8 @@ use corovent::select::select;
 use corovent::select::select_timeout;
 use corovent::select::try_select;
 use corovent::spawn;
+use corovent::sync::AsyncResult;
+use corovent::sync::Event;
 use corovent::sync::mpsc::Receiver;
 use corovent::sync::mpsc::TryRecvError;
 use corovent::sync::mpsc::channel;
@@ -563,5 +566,134 @@ fn one_that_will_never_run_again_takes_no_wake_along() {
             assert_eq!(task.join().unwrap(), 2);
             thread.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn an_event_that_was_set_has_happened() {
+    run(|| {
+        let (event, result) = (Event::new(), AsyncResult::<u8>::new());
+        let silent = Channel::<()>::new();
+        scope(|scope| {
+            let known = scope.spawn(|| select(&[&silent, &event]));
+            let taken = scope.spawn(|| {
+                select! {
+                    _ = get(&silent) => "nobody",
+                    wait(&event) => "event",
+                    wait(&result) => "result",
+                }
+            });
+            yield_now();
+            // Taken back before they run.
+            event.set();
+            event.clear();
+            assert_eq!((known.join().unwrap(), taken.join().unwrap()), (1, "event"));
+            assert_eq!(try_select(&[&event, &result]), None);
+            let later = scope.spawn(|| select(&[&event, &result]));
+            yield_now();
+            result.set(3).unwrap();
+            assert_eq!(later.join().unwrap(), 1);
+            assert_eq!(result.try_get().unwrap().unwrap(), &3);
+        });
+    });
+}
+
+/// An item may be taken while its owner, who was woken for something else in vain, is about to
+/// wait again.
+#[test]
+fn an_offer_may_be_taken_between_two_waits() {
+    const EACH: usize = 2000;
+
+    run(|| {
+        let things = Arc::new((Channel::new(), Queue::unbounded()));
+        let (own, count) = (Arc::clone(&things), Arc::new(AtomicUsize::new(0)));
+        let counter = Arc::clone(&count);
+        let putter = os::spawn(move || {
+            spawn(move || {
+                for n in 0..EACH {
+                    let mut item = Some(n);
+                    while item.is_some() {
+                        select! {
+                            result = put(&own.0, &mut item) => result.unwrap(),
+                            _ = get(&own.1) => {}
+                        }
+                    }
+                    counter.store(n + 1, Ordering::Relaxed);
+                }
+            })
+            .join()
+            .unwrap();
+        });
+        let mut round = 0;
+        for taken in 0..EACH {
+            // Nobody wakes it once its item is taken, but for that.
+            while count.load(Ordering::Relaxed) < taken {
+                os::yield_now();
+            }
+            'rounds: loop {
+                round += 1;
+                things.1.put(()).unwrap();
+                let _ = things.1.try_get();
+                for _ in 0..round % 64 {
+                    if let Ok(item) = things.0.try_get() {
+                        assert_eq!(item, taken);
+                        break 'rounds;
+                    }
+                }
+            }
+        }
+        putter.join().unwrap();
+    });
+}
+
+/// One that offers an item to a channel and takes from it sees those who stand behind it.
+#[test]
+fn an_offer_hides_nobody() {
+    const EACH: usize = 3000;
+
+    run(|| {
+        let channel = Arc::new(Channel::new());
+        let other = Arc::clone(&channel);
+        let putter = os::spawn(move || (0..EACH).for_each(|n| other.put(n).unwrap()));
+        for n in 0..EACH {
+            let mut item = Some(n);
+            select! {
+                _ = put(&*channel, &mut item) => unreachable!("nobody gets"),
+                item = get(&*channel) => assert_eq!(item, Ok(n)),
+            }
+        }
+        putter.join().unwrap();
+    });
+}
+
+#[test]
+fn what_the_macro_is_given_lives_until_the_wait_is_over() {
+    run(|| {
+        let queue = RefCell::new(Queue::from_iter(1..=3));
+        let got = select! { item = get(&*queue.borrow()) => item };
+        assert_eq!(got, Ok(1));
+        // and no longer.
+        select! {
+            item = get(&*queue.borrow()) => *queue.borrow_mut() = Queue::from_iter([item.unwrap()]),
+            after(Duration::ZERO) => unreachable!("it is ready"),
+        }
+        assert_eq!(queue.borrow().get(), Ok(2));
+    });
+}
+
+#[test]
+fn one_without_patience_lets_others_run() {
+    run(|| {
+        let silent = Channel::<()>::new();
+        let task = spawn(|| ());
+        let mut rounds = 0;
+        while !task.is_finished() {
+            select! {
+                _ = get(&silent) => unreachable!("nobody puts"),
+                after(Duration::ZERO) => rounds += 1,
+            }
+            assert!(rounds < 10_000);
+        }
+        task.join().unwrap();
     });
 }

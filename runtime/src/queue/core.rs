@@ -35,6 +35,7 @@ use crate::scheduler::Outcome;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
+use crate::sys::lock::Guard;
 use crate::wait_queue::Claim;
 use crate::wait_queue::Inner;
 use crate::wait_queue::List;
@@ -64,6 +65,8 @@ pub(super) struct State<T> {
     /// Who has items out.
     pub(super) busy: Option<Busy>,
     pub(super) is_closed: bool,
+    /// Somebody waits for the items to be back, to close the queue.
+    is_closing: bool,
     /// Those who wait for room, with their items.
     pub(super) putters: List<Offer<T>>,
     /// Those who wait for an item of a channel beside other things: they count for nobody.
@@ -142,6 +145,7 @@ impl<T, O: Order<T>> Core<T, O> {
             out: 0,
             busy: None,
             is_closed: false,
+            is_closing: false,
             putters: List::new(),
             selects: List::new(),
             unfinished: 0,
@@ -214,16 +218,34 @@ impl<T, O: Order<T>> Core<T, O> {
         }
     }
 
+    /// Notes that the items are back, and wakes those who waited for that: so many, or all who
+    /// have something to do if there is no item.
+    pub(super) fn give_back(&self, mut inner: Guard<'_, Inner<State<T>>>, count: usize) {
+        let state = &mut inner.state;
+        state.busy = None;
+        let is_for_all = mem::take(&mut state.is_closing) || state.is_closed;
+        drop(inner);
+        if is_for_all {
+            self.queue.wake_all();
+        } else {
+            (0..count).any(|_| !self.queue.wake_one());
+        }
+    }
+
     /// Takes the item of the first in line, which is put in by that, and gives whom to wake.
     pub(super) fn serve(state: &mut State<T>) -> Option<(T, WakeRef)> {
-        while state.has_putter(None) {
-            let (item, served) = state.putters.take_first_with(Offer::take)?;
-            if let Some(item) = item {
+        loop {
+            if state.putters.first()?.is_void() {
+                // The item stays in its frame, which nobody returns to.
+                state.putters.take_first();
+                continue;
+            }
+            // One who selects and does not wait just now is passed over, and comes again.
+            if let (Some(item), served) = state.putters.take_first_with(Offer::take)? {
                 state.unfinished += 1;
                 return Some((item, served));
             }
         }
-        None
     }
 
     /// Looks for an item. `None`: there is none, or they are out.
@@ -434,6 +456,7 @@ impl<T, O: Order<T>> Core<T, O> {
         self.refuse_own_comparison();
         let taken = self.queue.wait(Deadline::NEVER, What::Get, Mode::Plain, |state| {
             if state.busy.is_some() {
+                state.is_closing = true;
                 return None;
             }
             state.is_closed = true;
@@ -454,23 +477,17 @@ type Find<Q, T> = fn(&Q, &mut State<T>, Busy) -> Option<Found<T>>;
 
 impl<T> State<T> {
     /// Whether `get` need not wait, for one whose own offers are under `claim`.
-    pub(super) fn is_ready(&mut self, is_channel: bool, claim: Option<&Claim>) -> bool {
+    pub(super) fn is_ready(&self, is_channel: bool, claim: Option<&Claim>) -> bool {
         let has_item = self.len > 0 || is_channel && self.has_putter(claim);
         self.busy.is_none() && (has_item || self.is_closed)
     }
 
     /// Whether somebody is in line whose item can be had; of another than the owner of `claim`.
-    /// Those whose hubs have ended are passed over, and those who do not wait just now: they
-    /// come again.
-    pub(super) fn has_putter(&mut self, claim: Option<&Claim>) -> bool {
-        while let Some((offer, wake)) = self.putters.first_with_payload() {
-            if !wake.is_void() && offer.is_open() {
-                return !claim.is_some_and(|claim| offer.is_under(claim));
-            }
-            // The item stays where it is.
-            self.putters.take_first();
-        }
-        false
+    fn has_putter(&self, claim: Option<&Claim>) -> bool {
+        self.putters.has_any(|offer, wake| {
+            let is_own = claim.is_some_and(|claim| offer.is_under(claim));
+            !is_own && offer.is_open() && !wake.is_void()
+        })
     }
 
     /// Notes that so many items are done. True if all are, by that.

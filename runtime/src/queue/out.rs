@@ -81,10 +81,9 @@ impl<T, O: Order<T>> Drop for Peeked<'_, T, O> {
         // Room was kept for it.
         state.items.insert(self.place, item);
         state.out = 0;
-        state.busy = None;
-        let called = inner.call();
-        drop(inner);
-        self.core.wake_called(called);
+        // None of them takes the items out, so none would wake the next.
+        let count = state.len;
+        self.core.give_back(inner, count);
     }
 }
 
@@ -133,12 +132,10 @@ impl<T, O: Order<T>> Drop for Sorting<'_, T, O> {
             }
             self.core.set_len(state, len);
         }
-        state.busy = None;
-        let called = inner.call();
-        drop(inner);
+        // Who takes one gives the others back.
+        self.core.give_back(inner, 1);
         if let Some(served) = served {
             served.wake();
         }
-        self.core.wake_called(called);
     }
 }

@@ -223,7 +223,7 @@ impl Event {
             let place = Place::current();
             // Before the line is locked: whoever wakes this node finds it announced.
             place.announce(reason);
-            if !self.enter(node, place.wake_ref()) {
+            if !self.enter(node, place.wake_ref(), false) {
                 return true;
             }
             match place.block(deadline, reason, Mode::Plain) {
@@ -243,10 +243,12 @@ impl Event {
         }
     }
 
-    /// Puts a node into the line; one that is there keeps its place. False if the flag is set.
-    fn enter(&self, node: Pin<&Node>, wake: WakeRef) -> bool {
+    /// Puts a node into the line; one that is there keeps its place. False if the flag is set, or
+    /// was since the node was there.
+    fn enter(&self, node: Pin<&Node>, wake: WakeRef, was_there: bool) -> bool {
         let mut line = self.line.lock();
-        let waits = self.note_queued();
+        let was_set = was_there && !node.is_linked();
+        let waits = !was_set && self.note_queued();
         if waits {
             if !node.is_linked() {
                 node.set_tag(line.number());
@@ -333,7 +335,7 @@ impl Waitable for Event {
     }
 
     fn link(&self, spot: &Spot<'_>) -> bool {
-        self.enter(spot.node, spot.wake)
+        self.enter(spot.node, spot.wake, spot.was_linked)
     }
 
     fn unlink(&self, node: Pin<&Node>) -> bool {

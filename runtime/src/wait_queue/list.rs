@@ -140,32 +140,35 @@ impl<P> List<P> {
         unsafe { &*self.first }.wake.get()
     }
 
-    /// What the first node carries, and the name of its wait.
-    #[inline]
-    pub(crate) fn first_with_payload(&self) -> Option<(&P, WakeRef)> {
-        // SAFETY: a linked node's frame is there: its owner unlinks it first.
-        let first = unsafe { self.first.as_ref() }?;
-        Some((&first.payload, first.wake.get().expect("a linked node has a name")))
+    /// Whether there is a node such as `look` asks for, from what it carries and the name of its
+    /// wait. That runs under the lock.
+    pub(crate) fn has_any(&self, look: impl FnMut(&P, WakeRef) -> bool) -> bool {
+        !self.find(look).is_null()
     }
 
     /// Removes the first node that is not of the waiter who is named, and gives the name of its
     /// wait.
     pub(crate) fn take_first_but(&mut self, own: WakeRef) -> Option<WakeRef> {
+        let node = self.find(|_, wake| !wake.is_same(own));
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        let wake = unsafe { node.as_ref() }?.wake.get();
+        self.remove(node);
+        wake
+    }
+
+    /// The first node such as `look` asks for; null is none.
+    fn find(&self, mut look: impl FnMut(&P, WakeRef) -> bool) -> *const Node<P> {
         let mut at = self.first;
         while !at.is_null() {
             // SAFETY: a linked node's frame is there: its owner unlinks it first.
             let node = unsafe { &*at };
-            let wake = node.wake.get().expect("a linked node has a name");
-            if !wake.is_same(own) {
-                self.remove(at);
-                return Some(wake);
+            if look(&node.payload, node.wake.get().expect("a linked node has a name")) {
+                return at;
             }
-            at = node.next.get();
-            if ptr::eq(at, self.first) {
-                break;
-            }
+            let next = node.next.get();
+            at = if ptr::eq(next, self.first) { ptr::null() } else { next };
         }
-        None
+        at
     }
 
     /// Removes a linked node. It takes a pointer, since the node may go away before the call
