@@ -23,8 +23,7 @@ use crate::hub::reason::What;
 use crate::hub::wake::WakeRef;
 use crate::join::got_it_after_all;
 use crate::join::interrupted;
-use crate::queue::errors::GetTimeoutError;
-use crate::queue::errors::TryGetError;
+use crate::queue::errors::Missing;
 use crate::queue::order::Heap;
 use crate::queue::order::Order;
 use crate::queue::out::Busy;
@@ -35,7 +34,6 @@ use crate::scheduler::Outcome;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
-use crate::sys::lock::Guard;
 use crate::wait_queue::Claim;
 use crate::wait_queue::Inner;
 use crate::wait_queue::List;
@@ -66,7 +64,7 @@ pub(super) struct State<T> {
     pub(super) busy: Option<Busy>,
     pub(super) is_closed: bool,
     /// Somebody waits for the items to be back, to close the queue.
-    is_closing: bool,
+    pub(super) is_closing: bool,
     /// Those who wait for room, with their items.
     pub(super) putters: List<Offer<T>>,
     /// Those who wait for an item of a channel beside other things: they count for nobody.
@@ -82,33 +80,6 @@ pub(super) enum Offered<T> {
     Put,
     Full(T),
     Closed(T),
-}
-
-/// Why there is no item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// None is there, or came in time.
-    Late,
-    /// None will come.
-    Ended,
-}
-
-impl Missing {
-    /// As an error of a call that does not wait.
-    pub(super) fn now(self) -> TryGetError {
-        match self {
-            Missing::Late => TryGetError::Empty,
-            Missing::Ended => TryGetError::Closed,
-        }
-    }
-
-    /// As an error of a call that waits so long.
-    pub(super) fn in_time(self) -> GetTimeoutError {
-        match self {
-            Missing::Late => GetTimeoutError::Timeout,
-            Missing::Ended => GetTimeoutError::Closed,
-        }
-    }
 }
 
 /// What one has found who came for an item.
@@ -176,7 +147,6 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Puts an item in, if that needs no wait.
     #[inline]
     pub(super) fn offer(&self, item: T) -> Offered<T> {
-        let mut slots = VecDeque::new();
         loop {
             let mut inner = self.queue.lock();
             if inner.state.is_closed {
@@ -190,14 +160,9 @@ impl<T, O: Order<T>> Core<T, O> {
             let state = &mut inner.state;
             let needed = state.items.len() + state.out + 1;
             if needed > state.items.capacity() {
-                if slots.capacity() < needed {
-                    drop(inner);
-                    slots = VecDeque::with_capacity(needed.max(SLOTS_MIN / 2) * 2);
-                    continue;
-                }
-                // It has the capacity, so this only moves the items.
-                slots.append(&mut state.items);
-                mem::swap(&mut slots, &mut state.items);
+                drop(inner);
+                self.grow(needed);
+                continue;
             }
             state.items.push_back(item);
             state.unfinished += 1;
@@ -210,25 +175,24 @@ impl<T, O: Order<T>> Core<T, O> {
         }
     }
 
+    /// Makes more slots than are needed.
+    #[cold]
+    fn grow(&self, needed: usize) {
+        let mut slots = VecDeque::with_capacity(needed.max(SLOTS_MIN / 2) * 2);
+        let mut inner = self.queue.lock();
+        let items = &mut inner.state.items;
+        if slots.capacity() > items.capacity() {
+            // So this only moves the items.
+            slots.append(items);
+            mem::swap(&mut slots, items);
+        }
+    }
+
     /// Wakes one who was called for an item; the next one if it will never run again.
     #[inline]
     pub(super) fn wake_called(&self, called: Option<WakeRef>) {
         if called.is_some_and(|wake| !wake.wake()) {
             self.queue.wake_one();
-        }
-    }
-
-    /// Notes that the items are back, and wakes those who waited for that: so many, or all who
-    /// have something to do if there is no item.
-    pub(super) fn give_back(&self, mut inner: Guard<'_, Inner<State<T>>>, count: usize) {
-        let state = &mut inner.state;
-        state.busy = None;
-        let is_for_all = mem::take(&mut state.is_closing) || state.is_closed;
-        drop(inner);
-        if is_for_all {
-            self.queue.wake_all();
-        } else {
-            (0..count).any(|_| !self.queue.wake_one());
         }
     }
 
@@ -248,8 +212,22 @@ impl<T, O: Order<T>> Core<T, O> {
         }
     }
 
-    /// Looks for an item. `None`: there is none, or they are out.
+    /// Takes an item, if that is all there is to do.
     #[inline]
+    fn take_at_once(&self) -> Option<T> {
+        let mut inner = self.queue.lock();
+        let state = &mut inner.state;
+        let is_last_of_many = state.len == 1 && state.items.capacity() > SLOTS_KEPT;
+        if state.busy.is_some() || !state.putters.is_empty() || is_last_of_many {
+            return None;
+        }
+        let item = O::pop(&mut state.items)?;
+        let len = state.len - 1;
+        self.set_len(state, len);
+        Some(item)
+    }
+
+    /// Looks for an item. `None`: there is none, or they are out.
     fn find(&self, state: &mut State<T>, own: Busy) -> Option<Found<T>> {
         if state.busy.is_some() {
             return None;
@@ -305,7 +283,6 @@ impl<T, O: Order<T>> Core<T, O> {
     }
 
     /// Does what is to be done without the lock.
-    #[inline]
     fn finish_get(&self, found: Found<T>) -> Result<T, Missing> {
         match found {
             Found::Item(item, after) => {
@@ -337,6 +314,11 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Takes an item that is there.
     #[inline]
     pub(super) fn try_get(&self) -> Result<T, Missing> {
+        self.take_at_once().map_or_else(|| self.try_get_slowly(), Ok)
+    }
+
+    #[inline(never)]
+    fn try_get_slowly(&self) -> Result<T, Missing> {
         self.try_find(Self::taker(), Self::find).and_then(|found| self.finish_get(found))
     }
 
@@ -348,7 +330,6 @@ impl<T, O: Order<T>> Core<T, O> {
         self.try_find(Busy::current(), Self::find_to_peek).and_then(|found| self.finish_peek(found))
     }
 
-    #[inline]
     fn try_find(&self, own: Busy, find: Find<Self, T>) -> Result<Found<T>, Missing> {
         for _ in 0..LOOKS {
             let mut inner = self.queue.lock();
@@ -369,13 +350,16 @@ impl<T, O: Order<T>> Core<T, O> {
     pub(super) fn get(&self, deadline: impl FnOnce() -> Deadline) -> Result<T, Missing> {
         if self.looks_ready() {
             spend();
-            let own = Self::taker();
-            let found = { self.find(&mut self.queue.lock().state, own) };
-            if let Some(found) = found {
-                return self.finish_get(found);
+            if let Some(item) = self.take_at_once() {
+                return Ok(item);
             }
         }
-        self.finish_get(self.wait(Self::taker(), deadline(), Self::find)?)
+        self.get_slowly(deadline())
+    }
+
+    #[inline(never)]
+    fn get_slowly(&self, deadline: Deadline) -> Result<T, Missing> {
+        self.finish_get(self.wait(Self::taker(), deadline, Self::find)?)
     }
 
     /// Clones the next item, waiting for one.
@@ -396,7 +380,6 @@ impl<T, O: Order<T>> Core<T, O> {
         deadline: Deadline,
         find: Find<Self, T>,
     ) -> Result<Found<T>, Missing> {
-        self.refuse_own_comparison();
         let take = |state: &mut State<T>| find(self, state, own);
         let found = if self.is_channel() {
             let found = self.queue.wait_to_be_met(deadline, What::Get, Mode::Plain, take);
@@ -405,6 +388,7 @@ impl<T, O: Order<T>> Core<T, O> {
             }
             found
         } else {
+            self.refuse_own_comparison();
             self.queue.wait(deadline, What::Get, Mode::Plain, take)
         };
         found.map_err(|outcome| match outcome {

@@ -47,6 +47,33 @@ pub enum GetTimeoutError {
     Closed,
 }
 
+/// Why there is no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// None is there, or came in time.
+    Late,
+    /// None will come.
+    Ended,
+}
+
+impl Missing {
+    /// As an error of a call that does not wait.
+    pub(super) fn now(self) -> TryGetError {
+        match self {
+            Missing::Late => TryGetError::Empty,
+            Missing::Ended => TryGetError::Closed,
+        }
+    }
+
+    /// As an error of a call that waits so long.
+    pub(super) fn in_time(self) -> GetTimeoutError {
+        match self {
+            Missing::Late => GetTimeoutError::Timeout,
+            Missing::Ended => GetTimeoutError::Closed,
+        }
+    }
+}
+
 impl<T> PutError<T> {
     /// The item.
     pub fn into_inner(self) -> T {

@@ -7,8 +7,11 @@ use std::ptr;
 
 use crate::hub;
 use crate::queue::core::Core;
+use crate::queue::core::State;
 use crate::queue::order::Heap;
 use crate::queue::order::Order;
+use crate::sys::lock::Guard;
+use crate::wait_queue::Inner;
 
 /// Who has items out: a coroutine, the root or a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,22 @@ fn thread() -> usize {
         static HERE: u8 = const { 0 };
     }
     HERE.with(|here| ptr::from_ref(here).addr())
+}
+
+impl<T, O: Order<T>> Core<T, O> {
+    /// Notes that the items are back, and wakes those who waited for that: so many, or all who
+    /// have something to do if there is no item.
+    fn give_back(&self, mut inner: Guard<'_, Inner<State<T>>>, count: usize) {
+        let state = &mut inner.state;
+        state.busy = None;
+        let is_for_all = mem::take(&mut state.is_closing) || state.is_closed;
+        drop(inner);
+        if is_for_all {
+            self.queue.wake_all();
+        } else {
+            (0..count).any(|_| !self.queue.wake_one());
+        }
+    }
 }
 
 impl<'a, T, O: Order<T>> Peeked<'a, T, O> {

@@ -111,21 +111,19 @@ impl<T, O: Order<T>> Core<T, O> {
         let in_line = InLine { core: self, node };
         let mut item = Some(item);
         loop {
-            if let Some(offered) = item.take() {
+            let place = Place::current();
+            // Before the lock is taken: whoever wakes this node finds it announced.
+            place.announce(reason);
+            if !in_line.join(&place, &mut item) {
+                let Some(offered) = item.take() else { return Ok(()) };
                 match self.offer(offered) {
                     Offered::Put => return Ok(()),
                     Offered::Closed(item) => return Err(Unput::Closed(item)),
                     Offered::Full(again) => item = Some(again),
                 }
+                continue;
             }
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
-            let outcome = match in_line.join(&place, &mut item) {
-                true => place.block(deadline, reason, Mode::Plain),
-                false if item.is_some() => continue,
-                false => return Ok(()),
-            };
+            let outcome = place.block(deadline, reason, Mode::Plain);
             if outcome != Outcome::Woken {
                 in_line.leave();
             }
