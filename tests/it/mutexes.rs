@@ -34,6 +34,7 @@ use crate::support::was_killed;
 use crate::worlds::Running;
 use crate::worlds::WORLDS;
 use crate::worlds::World;
+use crate::worlds::assert_kept;
 use crate::worlds::join_all;
 use crate::worlds::leak;
 use crate::worlds::settle;
@@ -528,8 +529,14 @@ fn a_lock_is_not_kept_for_one_whose_thread_has_ended() {
     run(|| {
         for world in WORLDS {
             let lock = Arc::new(Mutex::new(()));
+            assert_kept(|| {
+                let (end, thread) = lose_the_called(&lock);
+                let is_kept = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+                end.send(()).unwrap();
+                thread.join().unwrap();
+                is_kept
+            });
             let (end, thread) = lose_the_called(&lock);
-            assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)), "it is kept");
             // One comes before the thread ends, and one after.
             let before = world.start({
                 let lock = Arc::clone(&lock);
