@@ -108,7 +108,7 @@ pub(crate) fn leak(f: impl FnOnce() + Send + 'static) {
 /// test ends with one that was called, that is void for once, in the whole process.
 #[track_caller]
 pub(crate) fn assert_kept(is_kept: impl FnMut() -> bool) {
-    assert!(iter::repeat_with(is_kept).take(100).any(|is_kept| is_kept), "it is never kept");
+    assert!(iter::repeat_with(is_kept).take(3).any(|is_kept| is_kept), "it is never kept");
 }
 
 /// Joins coroutines, none of which may have panicked.
