@@ -34,6 +34,7 @@ use crate::support::was_killed;
 use crate::worlds::Running;
 use crate::worlds::WORLDS;
 use crate::worlds::World;
+use crate::worlds::assert_kept;
 use crate::worlds::join_all;
 use crate::worlds::leak;
 use crate::worlds::settle;
@@ -155,23 +156,26 @@ fn an_unlock_lets_nobody_run_and_the_lock_may_be_taken_again() {
 #[test]
 fn nobody_is_overtaken_twice() {
     run(|| {
-        let (lock, log) = (Arc::new(Mutex::new(())), Log::new());
-        let greedy = spawn({
-            let (lock, log) = (Arc::clone(&lock), log.clone());
-            move || {
-                for _ in 0..6 {
-                    let _guard = lock.lock().unwrap();
-                    log.add("greedy");
-                    yield_now();
+        assert_kept(|| {
+            let (lock, log) = (Arc::new(Mutex::new(())), Log::new());
+            let greedy = spawn({
+                let (lock, log) = (Arc::clone(&lock), log.clone());
+                move || {
+                    for _ in 0..6 {
+                        let _guard = lock.lock().unwrap();
+                        log.add("greedy");
+                        yield_now();
+                    }
                 }
-            }
+            });
+            yield_now();
+            let tasks = ["a", "b"].map(|word| taker(&lock, &log, word));
+            join_all(tasks);
+            let text = log.text();
+            greedy.join().unwrap();
+            // Twice before anybody waits; then it overtakes the first, who was called, once.
+            text == "greedy greedy greedy a b"
         });
-        yield_now();
-        let tasks = ["a", "b"].map(|word| taker(&lock, &log, word));
-        join_all(tasks);
-        // Twice before anybody waits; then it overtakes the first, who was called, once.
-        assert_eq!(log.text(), "greedy greedy greedy a b");
-        greedy.join().unwrap();
     });
 }
 
@@ -180,16 +184,19 @@ fn nobody_is_overtaken_twice() {
 fn a_try_lock_does_not_overtake_one_that_came_too_late() {
     run(|| {
         let (lock, log) = (Arc::new(Mutex::new(())), Log::new());
-        let guard = lock.lock().unwrap();
-        let waits = taker(&lock, &log, "late");
-        settle();
-        drop(guard);
-        let guard = lock.try_lock().unwrap();
-        settle();
-        drop(guard);
-        assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
-        waits.join().unwrap();
-        assert!(lock.try_lock().is_ok());
+        assert_kept(|| {
+            let guard = lock.lock().unwrap();
+            let waits = taker(&lock, &log, "late");
+            settle();
+            drop(guard);
+            let guard = lock.try_lock().unwrap();
+            settle();
+            drop(guard);
+            let is_kept = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+            waits.join().unwrap();
+            assert!(lock.try_lock().is_ok());
+            is_kept
+        });
     });
 }
 
@@ -528,8 +535,14 @@ fn a_lock_is_not_kept_for_one_whose_thread_has_ended() {
     run(|| {
         for world in WORLDS {
             let lock = Arc::new(Mutex::new(()));
+            assert_kept(|| {
+                let (end, thread) = lose_the_called(&lock);
+                let is_kept = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+                end.send(()).unwrap();
+                thread.join().unwrap();
+                is_kept
+            });
             let (end, thread) = lose_the_called(&lock);
-            assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)), "it is kept");
             // One comes before the thread ends, and one after.
             let before = world.start({
                 let lock = Arc::clone(&lock);

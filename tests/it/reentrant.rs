@@ -8,6 +8,7 @@ use std::mem;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread as os;
 use std::time::Duration;
@@ -210,6 +211,43 @@ fn it_stays_locked_when_its_holders_thread_ends() {
         drop(guard);
         assert!(is_free(&lost), "one that waited there is passed over");
     });
+}
+
+/// What a thread holds it has in its thread-locals' destructors too, when its hub is gone; its
+/// coroutines' locks it has not.
+#[test]
+fn a_thread_is_the_same_one_to_its_very_end() {
+    struct AtTheEnd(&'static ReentrantMutex<()>, Option<ReentrantMutexGuard<'static, ()>>);
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            let again = self.0.try_lock();
+            TALK.lock().unwrap().push((self.1.is_some(), again.is_some()));
+            self.1.take();
+        }
+    }
+
+    thread_local! {
+        static FIRST: RefCell<Vec<AtTheEnd>> = const { RefCell::new(Vec::new()) };
+    }
+    static TALK: Mutex<Vec<(bool, bool)>> = Mutex::new(Vec::new());
+    static OWN: ReentrantMutex<()> = ReentrantMutex::new(());
+    static OF_ITS_HUB: ReentrantMutex<()> = ReentrantMutex::new(());
+    static OF_A_COROUTINE: ReentrantMutex<()> = ReentrantMutex::new(());
+
+    os::spawn(|| {
+        // Dropped after the hub has ended, which is made later.
+        FIRST.with_borrow_mut(|first| first.push(AtTheEnd(&OWN, Some(OWN.lock()))));
+        spawn(|| mem::forget(OF_A_COROUTINE.lock())).join().unwrap();
+        FIRST.with_borrow_mut(|first| {
+            first.push(AtTheEnd(&OF_ITS_HUB, Some(OF_ITS_HUB.lock())));
+            first.push(AtTheEnd(&OF_A_COROUTINE, None));
+        });
+    })
+    .join()
+    .unwrap();
+    assert_eq!(*TALK.lock().unwrap(), [(true, true), (true, true), (false, false)]);
+    assert!(is_free(&OWN) && is_free(&OF_ITS_HUB) && !is_free(&OF_A_COROUTINE));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The places from which code may use what coroutines and threads share.
 
+use std::iter;
 use std::thread as os;
 use std::time::Duration;
 
@@ -101,6 +102,13 @@ pub(crate) fn leak(f: impl FnOnce() + Send + 'static) {
     })
     .join()
     .unwrap();
+}
+
+/// Tries until what is kept for one that was called is seen to be kept. When a thread of another
+/// test ends with one that was called, that is void for once, in the whole process.
+#[track_caller]
+pub(crate) fn assert_kept(is_kept: impl FnMut() -> bool) {
+    assert!(iter::repeat_with(is_kept).take(3).any(|is_kept| is_kept), "it is never kept");
 }
 
 /// Joins coroutines, none of which may have panicked.

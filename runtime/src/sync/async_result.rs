@@ -241,8 +241,8 @@ impl<T, E> AsyncResult<T, E> {
 
     /// Gives a promise to set it: if that is dropped unkept, the error [`NeverSet`] is set.
     ///
-    /// Others may set it as well; the first is for good. A promise that is on a stack whose
-    /// thread has ended is never dropped.
+    /// Others may set it as well; the first is for good. A promise that a coroutine has, even
+    /// one that has not run, is never dropped if the thread ends before it.
     ///
     /// # Suspends
     ///

@@ -134,9 +134,16 @@ impl Event {
     /// Never.
     #[inline]
     pub fn set(&self) {
-        if self.word.fetch_or(SET, Ordering::Release) & QUEUED != 0 {
-            self.wake_all();
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & QUEUED == 0 {
+            // Also if it is set: what the caller did before is to be seen.
+            let order = (Ordering::Release, Ordering::Relaxed);
+            match self.word.compare_exchange_weak(word, word | SET, order.0, order.1) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
         }
+        self.set_for_those_in_line();
     }
 
     /// Takes the flag back: who comes from now on waits for the next [`set`](Event::set).
@@ -204,12 +211,29 @@ impl Event {
             return false;
         }
         first();
-        let before = self.word.fetch_or(SET, Ordering::Release);
-        drop(line);
-        if before & QUEUED != 0 {
-            self.wake_all();
-        }
+        self.set_and_wake(line);
         true
+    }
+
+    #[cold]
+    fn set_for_those_in_line(&self) {
+        self.set_and_wake(self.line.lock());
+    }
+
+    /// Sets the flag, and wakes all who wait now. Who comes after the flag was seen waits for a
+    /// later number, even if it is taken back at once: it is set with the line locked.
+    fn set_and_wake<'a>(&'a self, mut line: LineGuard<'a>) {
+        if self.word.fetch_or(SET, Ordering::Release) & QUEUED == 0 {
+            return;
+        }
+        let number = line.number();
+        line.set_number(number.wrapping_add(1));
+        while let Some(first) = line.take_first_of(number) {
+            drop(line);
+            first.wake();
+            line = self.line.lock();
+        }
+        self.note_left(&line);
     }
 
     /// Waits until the flag is set; false if the deadline has passed first.
@@ -280,20 +304,6 @@ impl Event {
         word & SET == 0
     }
 
-    /// Wakes all who wait now. Those who come meanwhile wait for a later number.
-    #[cold]
-    fn wake_all(&self) {
-        let mut line = self.line.lock();
-        let number = line.number();
-        line.set_number(number.wrapping_add(1));
-        while let Some(first) = line.take_first_of(number) {
-            drop(line);
-            first.wake();
-            line = self.line.lock();
-        }
-        self.note_left(&line);
-    }
-
     /// Takes the note back if nobody is in line any more.
     fn note_left(&self, line: &LineGuard<'_>) {
         if line.is_empty() {
@@ -358,3 +368,7 @@ impl fmt::Debug for Event {
         f.debug_struct("Event").field("is_set", &self.is_set()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -252,19 +252,26 @@ impl Permits {
 
     /// Takes the first out of the line and promises it what it wants, if there are so many.
     fn choose(&self, line: &mut LineGuard<'_, Promises>, most: usize) -> Option<(u32, WakeRef)> {
-        let promised = promised(line);
+        // One look: promises of an earlier number may not be counted under a later one.
+        let since = retries();
+        let promised = line.number().at(since);
         let most = most.min(self.free().saturating_sub(promised));
         let wanted = line.first_tag().filter(|wanted| *wanted as usize <= most)?;
-        let since = retries();
         line.set_number(Promises { permits: promised + wanted as usize, since });
         line.take_first_with(|tag| tag.replace(since))
     }
 }
 
+impl Promises {
+    /// How many there are that are not void, if [`retries`] is `now`.
+    fn at(self, now: u32) -> usize {
+        if self.since == now { self.permits } else { 0 }
+    }
+}
+
 /// How many permits are promised to those who were called, and who come as far as is known.
 fn promised(line: &LineGuard<'_, Promises>) -> usize {
-    let promises = line.number();
-    if promises.since == retries() { promises.permits } else { 0 }
+    line.number().at(retries())
 }
 
 /// One that was called is here: its promise is no more.

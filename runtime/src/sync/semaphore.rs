@@ -25,7 +25,7 @@ use crate::sys::clock::Deadline;
 /// [`try_acquire`](Semaphore::try_acquire) fails meanwhile. One who wants several permits and
 /// is first gets the next that come, so that those behind it wait even if there are enough for
 /// them. When the thread of one with a promise ends before it runs, its permits go to the
-/// others.
+/// others; all promises of the process are void for once then, and may have to be made again.
 ///
 /// Unlike gevent's, it has no `wait`, which waits for a permit without taking it: one that is
 /// free when it returns may be taken when it is asked for.

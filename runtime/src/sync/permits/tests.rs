@@ -4,12 +4,14 @@
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 use crate::hub::wake::retry;
+use crate::wait_queue::tests::OTHERS;
 
 fn permits(count: usize) -> Permits {
     Permits::new(count, PERMITS_MAX)
@@ -54,6 +56,7 @@ fn a_promise_is_kept() {
 /// Waits that are tried again for nothing lose neither their place nor their permits.
 #[test]
 fn a_retry_changes_nothing() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
     let (rounds, threads) = if cfg!(miri) { (5, 2) } else { (500, 3) };
     let permits = permits(1);
     let inside = AtomicUsize::new(0);
@@ -110,4 +113,30 @@ fn no_permit_is_lost_at_a_deadline() {
     let free = permits.free();
     assert_eq!(taken.into_inner() + free, rounds as usize);
     assert!(permits.try_take(free as u32), "all that is there can be had");
+}
+
+/// Promises of one number are not counted under the next: nobody would come for them.
+#[test]
+fn a_retry_amid_promises_leaves_none_behind() {
+    let _others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
+    let rounds = if cfg!(miri) { 5 } else { 300 };
+    for round in 0..rounds {
+        let permits = permits(0);
+        let calls = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| permits.take(1, Deadline::NEVER).unwrap());
+            }
+            until(|| permits.line.waiting() == 3);
+            scope.spawn(|| {
+                calls.store(1, Ordering::Release);
+                permits.give_back(3);
+            });
+            until(|| calls.load(Ordering::Acquire) == 1);
+            (0..round % 20 * 10).for_each(|_| std::hint::spin_loop());
+            retry(Some(1));
+        });
+        assert_eq!(promised(&permits.line.lock()), 0);
+        assert_eq!(permits.word.load(Ordering::Relaxed), 0);
+    }
 }
