@@ -64,10 +64,10 @@ impl<T> JoinHandle<T> {
     /// for the joiner.
     ///
     /// The closure runs in a coroutine of its own, which is spawned at the end, or now if the
-    /// coroutine has ended already. Several start in the order in which they came, before a
-    /// joiner goes on. A panic of one is that of any coroutine nobody joins. It is also called
-    /// after a kill, and for a coroutine that was killed before it ran; a killed coroutine has
-    /// ended when it has unwound.
+    /// coroutine has ended already. Several start in the order in which they came, before who
+    /// waits in `join` on this thread goes on. A panic of one is that of any coroutine nobody
+    /// joins. It is also called after a kill, and for a coroutine that was killed before it
+    /// ran; a killed coroutine has ended when it has unwound.
     ///
     /// It is called once, with two exceptions. When the thread ends it runs nothing any more:
     /// the closure is left as it is, like the coroutine. And a [`run`](crate::run::run) that
