@@ -6,14 +6,14 @@
 //! ```
 //!
 //! Each fetch is a coroutine of plain blocking code: `ureq` over green sockets, which `agent.rs`
-//! shows. At most so many run at once as `--jobs` says, and `timeout` ends one that takes too
-//! long, wherever it waits. The frontier and the report belong to the root alone, to which the
-//! fetches send what they have got. If stderr is a terminal, a bar shows how far it is.
+//! shows. A pool runs at most so many at once as `--jobs` says, and `timeout` ends one that takes
+//! too long, wherever it waits. The report belongs to the root alone, which takes the results as
+//! they are ready and puts what they link to into the frontier, from which the pool reads on. If
+//! stderr is a terminal, a bar shows how far it is.
 
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::collections::HashSet;
-use std::collections::VecDeque;
 use std::env;
 use std::fmt;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ use ureq::Agent;
 use ureq::http::Uri;
 use ureq::http::header::LOCATION;
 
-use corovent::spawn;
+use corovent::group::Pool;
 use corovent::sync::mpsc::Sender;
 use corovent::sync::mpsc::channel;
 use corovent::timeout;
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         }
     };
     let start = Instant::now();
-    let report = Crawl::new(plan).run();
+    let report = crawl(plan);
     println!("{report} in {:.2} s", start.elapsed().as_secs_f64());
     if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -128,24 +128,43 @@ struct Fetched {
     links: Vec<String>,
 }
 
+/// Fetches all pages of a plan.
+fn crawl(plan: Plan) -> Report {
+    let (agent, limit) = (agent::agent(plan.jobs), plan.limit);
+    let pool = Pool::new(plan.jobs);
+    let (frontier, pages) = channel();
+    let mut crawl = Crawl::new(plan, frontier);
+    // The input waits until a page is found; dropping the results ends that.
+    let mut results = pool.imap_unordered(pages, move |page: Page| {
+        let result = match timeout(limit, || fetch(&agent, &page.url)) {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {limit:?}")),
+        };
+        (page, result)
+    });
+    while crawl.report.pages() < crawl.seen.len() {
+        let (page, result) = results.next().expect("the frontier is open");
+        crawl.note(&page, result);
+    }
+    crawl.bar.finish_and_clear();
+    crawl.report
+}
+
 struct Crawl {
     plan: Plan,
-    agent: Agent,
-    frontier: VecDeque<Page>,
+    frontier: Sender<Page>,
     seen: HashSet<Uri>,
     report: Report,
     bar: ProgressBar,
 }
 
 impl Crawl {
-    fn new(plan: Plan) -> Crawl {
+    fn new(plan: Plan, frontier: Sender<Page>) -> Crawl {
         // Hidden unless stderr is a terminal.
         let style = ProgressStyle::with_template("{bar:40} {pos} of {len} pages  {msg}")
             .expect("the template is right");
-        let agent = agent::agent(plan.jobs);
         let mut crawl = Crawl {
-            agent,
-            frontier: VecDeque::new(),
+            frontier,
             seen: HashSet::new(),
             report: Report::default(),
             bar: ProgressBar::new(0).with_style(style),
@@ -160,41 +179,10 @@ impl Crawl {
     /// Notes a page, unless it is known already, or there are enough.
     fn add(&mut self, page: Page) {
         if self.seen.len() < self.plan.pages && self.seen.insert(page.url.clone()) {
-            self.frontier.push_back(page);
+            // The pool reads until the crawl is over.
+            let _ = self.frontier.send(page);
             self.bar.inc_length(1);
         }
-    }
-
-    fn run(mut self) -> Report {
-        let (sender, results) = channel();
-        let mut running = 0;
-        loop {
-            while running < self.plan.jobs
-                && let Some(page) = self.frontier.pop_front()
-            {
-                self.start(page, &sender);
-                running += 1;
-            }
-            if running == 0 {
-                self.bar.finish_and_clear();
-                return self.report;
-            }
-            let (page, result) = results.recv().expect("the sender is here");
-            running -= 1;
-            self.note(&page, result);
-        }
-    }
-
-    fn start(&self, page: Page, sender: &Sender<(Page, Result<Fetched, String>)>) {
-        let (agent, sender, limit) = (self.agent.clone(), sender.clone(), self.plan.limit);
-        spawn(move || {
-            let result = match timeout(limit, || fetch(&agent, &page.url)) {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(_) => Err(format!("no answer within {limit:?}")),
-            };
-            // The crawl waits for every result.
-            let _ = sender.send((page, result));
-        });
     }
 
     fn note(&mut self, page: &Page, result: Result<Fetched, String>) {
@@ -262,6 +250,13 @@ struct Report {
     redirects: usize,
     failed: usize,
     bytes: usize,
+}
+
+impl Report {
+    /// How many pages it is about.
+    fn pages(&self) -> usize {
+        self.good + self.redirects + self.failed
+    }
 }
 
 impl fmt::Display for Report {

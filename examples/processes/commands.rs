@@ -1,6 +1,5 @@
 //! `run`: shell commands side by side, a bounded number at once.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -8,7 +7,6 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::process::Stdio;
-use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,6 +14,7 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process_group;
 
+use corovent::group::Pool;
 use corovent::io::pipe;
 use corovent::io::stdout;
 use corovent::os::unix::process::CommandExt;
@@ -89,22 +88,19 @@ impl Plan {
                 }
             }
         });
-        // So many coroutines as processes may run at once, which take from one list.
+        let (pool, limit) = (Pool::new(self.jobs), self.limit);
         let commands: Vec<(usize, String)> = (1..).zip(self.commands.iter().cloned()).collect();
-        let commands = Rc::new(RefCell::new(commands.into_iter()));
-        for _ in 0..self.jobs.min(self.commands.len()) {
-            let (commands, news, limit) = (Rc::clone(&commands), news.clone(), self.limit);
-            spawn(move || {
-                loop {
-                    let Some((n, command)) = commands.borrow_mut().next() else {
-                        return;
-                    };
+        // It waits for places in the pool, while the root waits for news.
+        spawn(move || {
+            for (n, command) in commands {
+                let news = news.clone();
+                pool.spawn(move || {
                     let start = Instant::now();
                     let ended = look_after(&command, limit);
                     let _ = news.send(News::Ended { n, took: start.elapsed(), ended });
-                }
-            });
-        }
+                });
+            }
+        });
         let mut report = Report { commands: self.commands.len(), ..Report::default() };
         for _ in &self.commands {
             match told.recv().expect("its sender is here") {

@@ -12,12 +12,14 @@ use std::sync::Arc;
 
 use crate::error::Abandoned;
 use crate::hub;
+use crate::hub::Hub;
 use crate::hub::shared::SharedRecord;
 use crate::join::JoinHandle;
 use crate::packet::Head;
 use crate::packet::Outcome;
 use crate::packet::links::Chain;
 use crate::packet::links::Link;
+use crate::packet::links::Links;
 use crate::sys::lock::Lock;
 use crate::sys::process::report;
 use crate::task::spawn_at;
@@ -28,6 +30,8 @@ use crate::task::spawn_elsewhere;
 /// Dropping it changes nothing; [`cancel`](ExitHook::cancel) takes the closure back.
 pub struct ExitHook {
     closure: Arc<Closure>,
+    /// Where its link is; `None` if the coroutine had ended already.
+    links: Option<Arc<Links>>,
     // The closure need not be `Send`, and is dropped by `cancel`.
     _not_send: PhantomData<*const ()>,
 }
@@ -60,10 +64,10 @@ impl<T> JoinHandle<T> {
     /// for the joiner.
     ///
     /// The closure runs in a coroutine of its own, which is spawned at the end, or now if the
-    /// coroutine has ended already. Several start in the order in which they came, before a
-    /// joiner goes on. A panic of one is that of any coroutine nobody joins. It is also called
-    /// after a kill, and for a coroutine that was killed before it ran; a killed coroutine has
-    /// ended when it has unwound.
+    /// coroutine has ended already. Several start in the order in which they came, before who
+    /// waits in `join` on this thread goes on. A panic of one is that of any coroutine nobody
+    /// joins. It is also called after a kill, and for a coroutine that was killed before it
+    /// ran; a killed coroutine has ended when it has unwound.
     ///
     /// It is called once, with two exceptions. When the thread ends it runs nothing any more:
     /// the closure is left as it is, like the coroutine. And a [`run`](crate::run::run) that
@@ -103,9 +107,9 @@ impl<T> JoinHandle<T> {
         let head = self.side.head();
         let is_home = hub::current().is_some_and(|hub| head.is_of(hub));
         assert!(is_home, "on_exit is called on the thread of the coroutine");
-        let hook = ExitHook::new(Box::new(f));
-        if let Err(late) = head.add_link(Box::new(Exit::new(head, &hook))) {
-            late.ended(head.outcome().expect("a link is refused after the end"));
+        let mut hook = ExitHook::new(Box::new(f));
+        if !hook.link(head) {
+            hook.start_late(head);
         }
         hook
     }
@@ -148,28 +152,40 @@ impl<T> JoinHandle<T> {
         F: FnOnce(Outcome) + Send + 'static,
     {
         let head = self.side.head();
-        let hook = ExitHook::new(Box::new(f));
-        let exit = Box::new(Exit::new(head, &hook));
-        if head.add_link(exit).is_ok() {
-            return Ok(hook);
-        }
-        let outcome = head.outcome().expect("a link is refused after the end");
-        let exit = Exit::new(head, &hook);
-        if exit.is_home() {
-            Box::new(exit).ended(outcome);
-            Ok(hook)
-        } else if exit.send(outcome) {
-            Ok(hook)
-        } else {
-            Err(Abandoned)
-        }
+        let mut hook = ExitHook::new(Box::new(f));
+        if hook.link(head) || hook.start_late(head) { Ok(hook) } else { Err(Abandoned) }
     }
 }
 
 impl ExitHook {
     #[expect(clippy::arc_with_non_send_sync, reason = "it crosses threads if the closure may")]
     fn new(f: Box<dyn FnOnce(Outcome)>) -> ExitHook {
-        ExitHook { closure: Arc::new(Lock::new(Some(f))), _not_send: PhantomData }
+        let closure = Arc::new(Lock::new(Some(f)));
+        ExitHook { closure, links: None, _not_send: PhantomData }
+    }
+
+    /// Has the closure called at the end. False if the coroutine has ended.
+    #[track_caller]
+    fn link(&mut self, head: &Head) -> bool {
+        self.links = head.add_link(Box::new(Exit::new(head, self))).ok().map(Arc::clone);
+        self.links.is_some()
+    }
+
+    /// Has the closure called by the hub of a coroutine that has ended. False if that has as
+    /// well. Off the hub's thread the closure must be `Send`.
+    #[track_caller]
+    fn start_late(&self, head: &Head) -> bool {
+        let outcome = head.outcome().expect("a link is refused after the end");
+        let exit = Exit::new(head, self);
+        match exit.home() {
+            Some(hub) => {
+                // Those that other threads have sent came before this one.
+                hub.read_messages();
+                exit.start(outcome);
+                true
+            }
+            None => exit.send(outcome),
+        }
     }
 
     /// Takes the closure back and drops it. False if it was called already, or is about to be
@@ -189,6 +205,10 @@ impl ExitHook {
     /// ```
     pub fn cancel(self) -> bool {
         let closure = self.closure.lock().take();
+        // What is to be called at the end of one that runs for long is not to pile up there.
+        if let (Some(links), Some(_)) = (&self.links, &closure) {
+            drop(links.remove(Arc::as_ptr(&self.closure).addr()));
+        }
         closure.is_some()
     }
 }
@@ -216,9 +236,9 @@ impl Exit {
         Exit { next: None, closure, hub, hub_number, spawned_at: Location::caller() }
     }
 
-    /// Whether the running code is on the thread of the coroutine's hub.
-    fn is_home(&self) -> bool {
-        hub::current().is_some_and(|hub| {
+    /// The coroutine's hub, if the running code is on its thread.
+    fn home(&self) -> Option<&'static Hub> {
+        hub::current().filter(|hub| {
             ptr::eq(hub.shared(), self.hub) && hub.shared().first_ticket() == self.hub_number
         })
     }
@@ -273,7 +293,7 @@ impl Link for Exit {
     }
 
     fn ended(self: Box<Self>, outcome: Outcome) {
-        if self.is_home() {
+        if self.home().is_some() {
             self.start(outcome);
         } else {
             // The hub has ended, and nothing of the user's is run or dropped.

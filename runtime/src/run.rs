@@ -16,7 +16,8 @@ use crate::sys::clock::Deadline;
 /// their thread does are left as they are. With it, also after a panic of `f`, their
 /// destructors have run and their memory is given back. A coroutine that swallows its kill
 /// every time is reported and left for ever as it is; so is one that nothing can wake from
-/// a `shield`.
+/// a `shield`. One that spawns another while it ends, which does the same, and so on without
+/// end, keeps it from returning.
 ///
 /// # Suspends
 ///

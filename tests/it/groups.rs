@@ -28,6 +28,8 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::is_message;
 use crate::support::on_drop;
+use crate::support::passes;
+use crate::support::resident_bytes;
 use crate::support::run;
 use crate::support::was_killed;
 
@@ -116,6 +118,28 @@ fn many_additions_of_one_leave_one_link() {
             group.add(&task);
             group.discard(&task);
         }
+        task.kill();
+        assert!(was_killed(task));
+    });
+}
+
+#[test]
+fn groups_that_are_gone_leave_nothing_with_their_members() {
+    passes("groups::child_drops_groups");
+}
+
+#[test]
+#[ignore = "measures the memory of its process"]
+fn child_drops_groups() {
+    run(|| {
+        let task = spawn(park);
+        let before = resident_bytes();
+        for _ in 0..200_000 {
+            Group::new().add(&task);
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        // They would take 30 MB at least, with what their links keep.
+        assert!(grown < 8 << 20, "{grown} bytes more");
         task.kill();
         assert!(was_killed(task));
     });

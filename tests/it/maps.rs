@@ -350,7 +350,10 @@ fn what_interrupts_a_next_loses_nothing() {
         assert_eq!(timeout(SHORT, || unordered.next()), Err(Elapsed));
         go.set(true);
         assert_eq!(ordered.collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(unordered.collect::<Vec<_>>(), [0, 1, 2, 3]);
+        // Where in the turn the time was up decides who of two goes on first.
+        let mut rest: Vec<_> = unordered.collect();
+        rest.sort_unstable();
+        assert_eq!(rest, [0, 1, 2, 3]);
     });
 }
 

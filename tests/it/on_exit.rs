@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread as os;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use crate::support::Log;
 use crate::support::child;
 use crate::support::on_drop;
 use crate::support::passes;
+use crate::support::resident_bytes;
 use crate::support::run;
 use crate::support::was_killed;
 
@@ -283,6 +286,107 @@ fn registrations_race_with_the_end_and_each_is_called_once() {
         seen.sort_unstable();
         let expected: Vec<_> = (0..rounds).flat_map(|n| (0..5).map(move |k| (n, k))).collect();
         assert_eq!(seen, expected);
+    });
+}
+
+#[test]
+fn each_of_another_thread_is_called_or_cancelled() {
+    run(|| {
+        let called = Arc::new(AtomicUsize::new(0));
+        let (mut cancelled, rounds) = (0, 300);
+        let hub = remote();
+        for n in 0..rounds {
+            let called = Arc::clone(&called);
+            let task = spawn(move || (0..n % 7).for_each(|_| yield_now()));
+            let other = os::spawn(move || {
+                let hooks = [(); 4].map(|()| {
+                    let called = Arc::clone(&called);
+                    let count = move |_| {
+                        called.fetch_add(1, Ordering::Relaxed);
+                    };
+                    task.on_exit_send(count).unwrap()
+                });
+                hooks.into_iter().map(ExitHook::cancel).filter(|own| *own).count()
+            });
+            while !other.is_finished() {
+                yield_now();
+            }
+            cancelled += other.join().unwrap();
+        }
+        while called.load(Ordering::Relaxed) + cancelled < 4 * rounds {
+            yield_now();
+        }
+        settle();
+        drop(hub);
+        assert_eq!(called.load(Ordering::Relaxed) + cancelled, 4 * rounds);
+    });
+}
+
+#[test]
+fn one_of_another_thread_is_not_overtaken_by_a_later_one() {
+    run(|| {
+        let log = Log::new();
+        let task = Arc::new(spawn(|| ()));
+        let hub = remote();
+        yield_now();
+        let (sender, receiver) = mpsc::channel();
+        let other = Arc::clone(&task);
+        let send = move || {
+            other.on_exit_send(move |_| sender.send(()).unwrap()).unwrap();
+        };
+        // This thread waits without its hub, which has read no message when it goes on.
+        os::spawn(send).join().unwrap();
+        task.on_exit({
+            let log = log.clone();
+            move |_| log.add(format!("after the other: {}", receiver.try_recv().is_ok()))
+        });
+        settle();
+        drop(hub);
+        assert_eq!(log.text(), "after the other: true");
+    });
+}
+
+#[test]
+fn one_that_holds_the_handle_itself_leaves_nothing() {
+    for (is_cancelled, has_run) in [(false, false), (false, true), (true, false), (true, true)] {
+        run(|| {
+            let log = Log::new();
+            let task = Rc::new(spawn(park));
+            let hook = task.on_exit({
+                let (task, dropped) = (Rc::clone(&task), log.on_drop("dropped"));
+                move |_| drop((task, dropped))
+            });
+            if has_run {
+                yield_now();
+            }
+            task.kill();
+            drop(task);
+            assert_eq!(is_cancelled && hook.cancel(), is_cancelled);
+            settle();
+            assert_eq!(log.text(), "dropped");
+        });
+    }
+}
+
+#[test]
+fn those_that_are_cancelled_do_not_pile_up() {
+    passes("on_exit::child_cancels");
+}
+
+#[test]
+#[ignore = "measures the memory of its process"]
+fn child_cancels() {
+    run(|| {
+        let task = spawn(park);
+        let before = resident_bytes();
+        for _ in 0..300_000 {
+            assert!(task.on_exit(|_| unreachable!()).cancel());
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        // They would take 20 MB at least.
+        assert!(grown < 8 << 20, "{grown} bytes more");
+        task.kill();
+        assert!(was_killed(task));
     });
 }
 

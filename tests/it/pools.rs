@@ -9,6 +9,7 @@ use std::time::Duration;
 use corovent::Elapsed;
 use corovent::JoinHandle;
 use corovent::Killed;
+use corovent::Outcome;
 use corovent::debug;
 use corovent::group::Full;
 use corovent::group::Pool;
@@ -111,6 +112,30 @@ fn a_place_is_free_before_the_joiner_goes_on() {
         for _ in 0..100 {
             pool.try_spawn(yield_now).unwrap().join().unwrap();
         }
+    });
+}
+
+#[test]
+fn a_place_is_free_before_closures_are_called() {
+    /// Each takes the place of one that was killed before it ran.
+    fn next(pool: &Pool, left: u32) {
+        let Ok(task) = pool.try_spawn(|| unreachable!()) else { panic!("there is no place") };
+        let own = pool.clone();
+        task.on_exit(move |outcome| {
+            assert_eq!((outcome, own.free_count()), (Outcome::Killed, 1));
+            if left > 0 {
+                next(&own, left - 1);
+            }
+        });
+        assert!(task.kill() && pool.is_full());
+    }
+
+    run(|| {
+        let pool = Pool::new(1);
+        next(&pool, 50);
+        settle();
+        assert_eq!((pool.free_count(), pool.len()), (1, 0));
+        assert_eq!(debug::counters().coroutines, 0);
     });
 }
 

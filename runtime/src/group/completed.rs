@@ -19,6 +19,9 @@ use crate::sys::clock::Deadline;
 /// Of those that have ended already it is the first in the order of the handles. The handles
 /// may be of different types, see [`Joinable`]. gevent's name is `wait(…, count=1)`.
 ///
+/// Each call looks at every handle. To take the ends of many coroutines one after the other,
+/// use [`as_completed`].
+///
 /// # Suspends
 ///
 /// Until one has ended.
@@ -187,10 +190,9 @@ impl Drop for Watch<'_> {
 ///
 /// ```
 /// use corovent_runtime::group::as_completed;
-/// use corovent_runtime::{sleep, spawn};
-/// use std::time::Duration;
+/// use corovent_runtime::{spawn, yield_now};
 ///
-/// let tasks = [3, 1, 2].map(|n| spawn(move || sleep(Duration::from_millis(10 * n))));
+/// let tasks = [30, 10, 20].map(|n| spawn(move || (0..n).for_each(|_| yield_now())));
 /// let order: Vec<usize> = as_completed(tasks).map(|(n, _)| n).collect();
 /// assert_eq!(order, [1, 2, 0]);
 /// ```

@@ -71,11 +71,10 @@ where
 ///
 /// ```
 /// use corovent_runtime::group::imap_unordered;
-/// use corovent_runtime::sleep;
-/// use std::time::Duration;
+/// use corovent_runtime::yield_now;
 ///
 /// let fastest_first = imap_unordered(3, [30, 20, 10], |n| {
-///     sleep(Duration::from_millis(n));
+///     (0..n).for_each(|_| yield_now());
 ///     n
 /// });
 /// assert_eq!(fastest_first.collect::<Vec<_>>(), [10, 20, 30]);

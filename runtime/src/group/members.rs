@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::rc::Weak;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::group::handles::Survivors;
@@ -18,6 +19,7 @@ use crate::packet::Head;
 use crate::packet::Outcome as End;
 use crate::packet::links::Chain;
 use crate::packet::links::Link;
+use crate::packet::links::Links;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::WaitQueue;
@@ -42,10 +44,11 @@ pub(super) struct Members {
     pub(super) places: WaitQueue<usize>,
 }
 
-#[derive(Clone, Copy)]
 struct Member {
     slot: u32,
     kill_ignored: bool,
+    /// Where its link is.
+    links: Arc<Links>,
 }
 
 impl Members {
@@ -78,8 +81,9 @@ impl Members {
             return;
         }
         let membership = Membership { next: None, members: Rc::downgrade(self), id: head.id };
-        if head.add_link(Box::new(membership)).is_ok() {
-            self.table.borrow_mut().insert(head.id, Member { slot, kill_ignored: false });
+        if let Ok(links) = head.add_link(Box::new(membership)) {
+            let member = Member { slot, kill_ignored: false, links: Arc::clone(links) };
+            self.table.borrow_mut().insert(head.id, member);
             if self.killers.get() > 0 {
                 hub.kill(slot, head.id);
             }
@@ -195,6 +199,15 @@ fn wait(queue: &WaitQueue<()>, deadline: Deadline, is_over: impl Fn() -> bool) -
         Ok(()) => true,
         Err(Outcome::Interrupted) => interrupted(),
         Err(_) => false,
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        let address = self.address();
+        for member in self.table.get_mut().values() {
+            drop(member.links.remove(address));
+        }
     }
 }
 

@@ -143,6 +143,15 @@ impl Group {
     /// # Suspends
     ///
     /// Never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let group = corovent_runtime::group::Group::new();
+    /// let task = group.spawn(|| 1);
+    /// assert!(group.discard(&task) && group.is_empty());
+    /// assert_eq!(task.join().unwrap(), 1);
+    /// ```
     pub fn discard<T>(&self, handle: &JoinHandle<T>) -> bool {
         let head = handle.side.head();
         // A link that is left over finds no member.

@@ -239,6 +239,16 @@ impl Pool {
     /// # Suspends
     ///
     /// Never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = corovent_runtime::group::Pool::new(3);
+    /// let task = pool.spawn(|| ());
+    /// assert_eq!((pool.len(), pool.free_count(), pool.is_full()), (1, 2, false));
+    /// task.join().unwrap();
+    /// assert_eq!((pool.len(), pool.free_count(), pool.limit()), (0, 3, 3));
+    /// ```
     #[must_use]
     pub fn free_count(&self) -> usize {
         self.group.members.places.lock().state

@@ -1,11 +1,14 @@
 //! Links: what is told that a coroutine has ended, besides who joins it.
 //!
-//! They are kept out of the packet, in an allocation that is made for the first. The task's
+//! They are kept out of the packet, in an allocation that is made for the first, and that
+//! whoever has a link there may hold as well, to take it back without a handle. The task's
 //! side takes them all when it ends; who comes too late finds its own still there, and takes
 //! it back.
 //!
 //! **Invariant:** a link is told, and dropped, on the thread of the coroutine's hub, or taken
 //! back by who made it. Telling runs no code of the user's and never waits.
+
+use std::sync::Arc;
 
 use crate::packet::ABANDONED;
 use crate::packet::DONE;
@@ -59,19 +62,20 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(super) fn new() -> Links {
-        Links { newest: Lock::new(None) }
+    #[expect(clippy::arc_with_non_send_sync, reason = "the links that cross threads may")]
+    fn new() -> Arc<Links> {
+        Arc::new(Links { newest: Lock::new(None) })
     }
 
     /// Adds a link.
-    pub(super) fn push(&self, mut link: Box<dyn Link>) {
+    fn push(&self, mut link: Box<dyn Link>) {
         let mut newest = self.newest.lock();
         *link.next() = newest.take();
         *newest = Some(link);
     }
 
-    /// Takes the newest link of an owner.
-    pub(super) fn remove(&self, owner: usize) -> Chain {
+    /// Takes the newest link of an owner, if the end has not come first. For who has made it.
+    pub(crate) fn remove(&self, owner: usize) -> Chain {
         let mut newest = self.newest.lock();
         let mut at = &mut *newest;
         while at.as_ref().is_some_and(|link| link.owner() != owner) {
@@ -83,7 +87,7 @@ impl Links {
     }
 
     /// Tells all links of the end, in the order in which they came.
-    pub(super) fn tell(&self, outcome: Outcome) {
+    fn tell(&self, outcome: Outcome) {
         let mut newest = self.newest.lock().take();
         let mut oldest: Chain = None;
         while let Some(mut link) = newest {
@@ -115,11 +119,12 @@ impl Head {
         (state & DONE != 0).then(|| outcome_of(state))
     }
 
-    /// Adds a link, which is told of the end. One that comes after it is given back.
+    /// Adds a link, which is told of the end, and gives the list that it is in. One that comes
+    /// after the end is given back.
     ///
     /// The link must be `Send` in fact, unless this is the thread of the coroutine's hub. For
     /// the handle's side.
-    pub(crate) fn add_link(&self, link: Box<dyn Link>) -> Result<(), Box<dyn Link>> {
+    pub(crate) fn add_link(&self, link: Box<dyn Link>) -> Result<&Arc<Links>, Box<dyn Link>> {
         if self.is_done() {
             return Err(link);
         }
@@ -127,10 +132,10 @@ impl Head {
         let links = self.extras().links.get_or_init(|| Box::new(Links::new()));
         links.push(link);
         if self.state.fetch_or(LINKED, Ordering::AcqRel) & DONE == 0 {
-            return Ok(());
+            return Ok(links);
         }
         // It ended meanwhile. Either the end has found the link, or nobody will.
-        links.remove(owner).map_or(Ok(()), Err)
+        links.remove(owner).map_or(Ok(links), Err)
     }
 
     /// Takes back a link that was added for an owner, if the end has not come first. For the
@@ -139,7 +144,7 @@ impl Head {
         self.links()?.remove(owner)
     }
 
-    pub(super) fn links(&self) -> Option<&Links> {
+    pub(super) fn links(&self) -> Option<&Arc<Links>> {
         self.extras.get()?.links.get()
     }
 

@@ -28,6 +28,7 @@ use std::mem::ManuallyDrop;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::thread;
 
 use once_cell::race::OnceBox;
@@ -93,7 +94,7 @@ pub(crate) struct Head {
 struct Extras {
     /// The handle and the name.
     thread: Thread,
-    links: OnceBox<Links>,
+    links: OnceBox<Arc<Links>>,
 }
 
 /// A packet with its closure: what is allocated.
