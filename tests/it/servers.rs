@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::thread as os;
 use std::time::Duration;
 
+use corovent::group::Pool;
 use corovent::net::SocketAddr;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
@@ -327,6 +328,111 @@ fn two_servers_share_a_limit() {
     });
 }
 
+/// gevent's `spawn=pool`: two servers and a coroutine of the pool's own are never more than its
+/// limit, and who has to wait is served later.
+#[test]
+fn servers_share_a_pool_and_never_exceed_it() {
+    run(|| {
+        let pool = Pool::new(3);
+        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let make = || {
+            let (now, most, of) = (Rc::clone(&now), Rc::clone(&most), pool.clone());
+            let handler = move |stream: TcpStream, _| {
+                assert!(of.len() <= 3);
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                let result = echo(stream);
+                now.set(now.get() - 1);
+                result
+            };
+            let server = StreamServer::builder().pool(&pool).bind(ANY, handler).unwrap();
+            server.start().unwrap();
+            server
+        };
+        let servers = [make(), make()];
+        let other = pool.spawn(park);
+        let clients: Vec<_> = (0..40)
+            .map(|n| servers[n % 2].local_addr())
+            .map(|addr| spawn(move || ping(TcpStream::connect(addr).unwrap())))
+            .collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        assert_eq!(most.get(), 2);
+        other.thread().unpark();
+        other.join().unwrap();
+        for server in &servers {
+            assert!(server.stop(LONG).is_clean());
+            assert_eq!((server.stats().accepted, server.stats().panicked), (20, 0));
+        }
+        assert_eq!((pool.len(), pool.free_count()), (0, 3));
+    });
+}
+
+#[test]
+fn handlers_are_members_of_their_pool() {
+    run(|| {
+        let pool = Pool::new(2);
+        let of = pool.clone();
+        let handler = move |stream: TcpStream, _| {
+            // In place, since it is a member.
+            of.apply(|| of.apply(|| echo(stream)))
+        };
+        let server = quiet().limit(1).pool(&pool).bind(ANY, handler).unwrap();
+        let addr = server.local_addr();
+        server.start().unwrap();
+        let streams: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        ping(&streams[0]);
+        ping(&streams[1]);
+        assert_eq!((pool.len(), pool.free_count(), server.stats().active), (2, 0, 2));
+        assert_eq!(pool.kill(), 2);
+        assert!(ended(&streams[0]) && ended(&streams[1]));
+        // The server goes on.
+        ping(&streams[2]);
+        assert_eq!((pool.len(), server.stats().accepted), (1, 3));
+        drop(streams);
+        let report = server.stop(LONG);
+        assert!(report.is_clean(), "{report}");
+        assert_eq!((pool.len(), pool.free_count()), (0, 2));
+    });
+}
+
+/// Whoever is in the queue is a handler that waits for its place, and so is a member when it
+/// serves.
+#[test]
+fn a_stop_with_a_full_pool_serves_the_queue_in_its_places() {
+    run(|| {
+        for time in [LONG, SHORT] {
+            let pool = Pool::new(1);
+            let of = pool.clone();
+            let handler = move |stream: TcpStream, _| {
+                assert_eq!((of.len(), of.free_count()), (1, 0));
+                echo(stream)
+            };
+            let server = quiet().pool(&pool).bind(ANY, handler).unwrap();
+            let addr = server.local_addr();
+            server.start().unwrap();
+            let streams: Vec<_> = (0..4).map(|_| TcpStream::connect(addr).unwrap()).collect();
+            ping(&streams[0]);
+            let stopper = server.handle();
+            let stopper = spawn(move || stopper.stop(time));
+            until(|| refuses(addr));
+            if time == LONG {
+                streams.into_iter().for_each(ping);
+            }
+            let report = stopper.join().unwrap();
+            assert_eq!(report.is_clean(), time == LONG, "{report}");
+            assert!(report.stuck.is_empty(), "{report}");
+            assert_eq!(server.stats().panicked, 0);
+            assert_eq!((pool.len(), pool.free_count()), (0, 1));
+        }
+    });
+}
+
+#[test]
+#[should_panic = "a pool is one thread's"]
+fn a_pool_is_of_one_thread() {
+    drop(StreamServer::builder().pool(&Pool::new(1)).workers(2));
+}
+
 /// While the limit is reached and connections wait, the hub has nothing to do.
 #[test]
 fn a_full_server_does_not_spin() {
@@ -336,24 +442,28 @@ fn a_full_server_does_not_spin() {
 #[test]
 #[ignore = "counts the process's time"]
 fn in_a_process_of_its_own_a_full_server() {
-    run(|| {
-        let server = StreamServer::builder().limit(1).bind(ANY, |stream, _| echo(stream)).unwrap();
-        let addr = server.local_addr();
-        server.start().unwrap();
-        let first = TcpStream::connect(addr).unwrap();
-        ping(&first);
-        let others: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
-        let before = cpu_time();
-        sleep(Duration::from_millis(500));
-        let used = cpu_time() - before;
-        assert!(used < Duration::from_millis(100), "{used:?}");
-        assert_eq!(server.stats().accepted, 1);
-        drop(first);
-        let others: Vec<_> = others.into_iter().map(|stream| spawn(|| ping(stream))).collect();
-        others.into_iter().for_each(|client| client.join().unwrap());
-        assert!(server.stop(LONG).is_clean());
-        eprintln!("idle");
-    });
+    for builder in [StreamServer::builder().limit(1), StreamServer::builder().pool(&Pool::new(1))] {
+        run(|| a_full_server_waits(builder));
+    }
+    eprintln!("idle");
+}
+
+fn a_full_server_waits(builder: Builder) {
+    let server = builder.bind(ANY, |stream, _| echo(stream)).unwrap();
+    let addr = server.local_addr();
+    server.start().unwrap();
+    let first = TcpStream::connect(addr).unwrap();
+    ping(&first);
+    let others: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    let before = cpu_time();
+    sleep(Duration::from_millis(500));
+    let used = cpu_time() - before;
+    assert!(used < Duration::from_millis(100), "{used:?}");
+    assert_eq!(server.stats().accepted, 1);
+    drop(first);
+    let others: Vec<_> = others.into_iter().map(|stream| spawn(|| ping(stream))).collect();
+    others.into_iter().for_each(|client| client.join().unwrap());
+    assert!(server.stop(LONG).is_clean());
 }
 
 /// The time that this process has computed for.

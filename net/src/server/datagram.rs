@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::Limit;
+use corovent_runtime::group::Pool;
 use corovent_runtime::spawn;
 
 use crate::addr::ToSocketAddrs;
@@ -67,6 +68,7 @@ use crate::unix::UnixDatagram;
 pub struct DatagramServer<S: DatagramSocket = UdpSocket> {
     control: Arc<Control>,
     config: Arc<Config>,
+    pool: Option<Pool>,
     handler: Rc<HandleFn<S>>,
     /// Taken when it is started.
     bound: RefCell<Option<Bound<S>>>,
@@ -164,6 +166,7 @@ impl DatagramServer<UnixDatagram> {
 impl<S: DatagramSocket> DatagramServer<S> {
     pub(super) fn new<F, R>(
         config: Config,
+        pool: Option<Pool>,
         bound: Bound<S>,
         handler: F,
     ) -> io::Result<DatagramServer<S>>
@@ -174,6 +177,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         Ok(DatagramServer {
             control: Control::new(),
             config: Arc::new(config),
+            pool,
             handler: Rc::new(move |data, peer, socket| handler(data, peer, socket).into_result()),
             address: bound.socket.address()?,
             is_ours: bound.is_ours,
@@ -232,7 +236,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         }
         let bound = self.bound.borrow_mut().take();
         let bound = bound.map_or_else(|| self.bind_again(), Ok)?;
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let site = Site { door: self.door(bound.socket), file: bound.file.map(Arc::new), crew };
         let control = Arc::clone(&self.control);
         if self.control.begin(1) {
@@ -285,7 +289,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         let slot = Lent { server: self, file: bound.file, door: Some(self.door(bound.socket)) };
         let door = slot.door.as_ref().expect("it is there until it is put back");
         let (peer, job) = door.take(Limit::None)?;
-        Crew::new(&self.control, &self.config).run(|| peer, || job.run());
+        Crew::new(&self.control, &self.config, self.pool.as_ref()).run(|| peer, || job.run());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use corovent_runtime::JoinHandle;
+use corovent_runtime::group::Pool;
 use corovent_runtime::spawn;
 
 use crate::addr::ToSocketAddrs;
@@ -104,6 +105,7 @@ use crate::unix::UnixListener;
 pub struct StreamServer<L: Listener = TcpListener> {
     control: Arc<Control>,
     config: Arc<Config>,
+    pool: Option<Pool>,
     work: Work<L>,
     /// Taken when it is started.
     bound: RefCell<Option<Bound<L>>>,
@@ -169,6 +171,7 @@ impl StreamServer<UnixListener> {
 impl<L: Listener> StreamServer<L> {
     pub(super) fn new(
         config: Config,
+        pool: Option<Pool>,
         bound: Bound<L>,
         work: Work<L>,
     ) -> io::Result<StreamServer<L>> {
@@ -179,6 +182,7 @@ impl<L: Listener> StreamServer<L> {
         Ok(StreamServer {
             control: Control::new(),
             config: Arc::new(config),
+            pool,
             work,
             address: bound.listener.address()?,
             is_ours: bound.is_ours,
@@ -301,7 +305,7 @@ impl<L: Listener> StreamServer<L> {
         let wait = corovent_runtime::fd::Limit::None;
         let (stream, peer) = bound.listener().accept_within(wait)?;
         drop(bound);
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let address = peer.clone();
         crew.run(|| address, || self.work.call(stream, peer));
         Ok(())
@@ -340,7 +344,7 @@ impl<L: Listener> StreamServer<L> {
 
     fn start_here(&self, bound: Bound<L>) {
         let control = Arc::clone(&self.control);
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let door = Reception { listener: bound.listener, work: self.work.clone() };
         let site = Site { door, file: bound.file, crew };
         if self.control.begin(1) {
@@ -394,7 +398,7 @@ impl<L: Listener> StreamServer<L> {
             let (work, control) = (Arc::clone(work), Arc::clone(&self.control));
             let body = move || {
                 let serve = || {
-                    let crew = Crew::new(&control, &config);
+                    let crew = Crew::new(&control, &config, None);
                     let door = Reception { listener, work: Work::<L>::Anywhere(work) };
                     Site { door, file, crew }.serve()
                 };
