@@ -137,11 +137,10 @@ impl<A: Clone + fmt::Debug + 'static> Crew<A> {
         }
         self.control.wait_at_most(KILL_WAIT, || self.len() == 0);
         let mut report = Report { finished: count - left.len(), ..Report::default() };
-        let mut members = self.members.borrow_mut();
+        let members = self.members.borrow();
         for (key, name) in left {
             // Nobody is engaged any more, so no key has come to another.
-            let still = members.try_remove(key);
-            if still.is_some() { report.stuck.push(name) } else { report.killed.push(name) }
+            if members.contains(key) { report.stuck.push(name) } else { report.killed.push(name) }
         }
         report
     }
@@ -170,11 +169,7 @@ impl<A> Place<A> {
     fn wait_for_permit(&mut self) {
         match self.crew.limit.acquire(None) {
             Some(Permit::Place(place)) => {
-                let members = self.crew.members.borrow();
-                // One that would not end is no member any more.
-                if let Some(member) = members.get(self.key) {
-                    place.give(&member.task);
-                }
+                place.give(&self.crew.members.borrow()[self.key].task);
             }
             permit => self.permit = permit,
         }
@@ -183,7 +178,7 @@ impl<A> Place<A> {
 
 impl<A> Drop for Place<A> {
     fn drop(&mut self) {
-        // One that would not end is no member any more.
+        // There is none if the coroutine was not made.
         let member = self.crew.members.borrow_mut().try_remove(self.key);
         drop(member);
         self.crew.control.active.fetch_sub(1, Ordering::Relaxed);
