@@ -25,6 +25,7 @@ use crate::server::trouble::Failure;
 use crate::server::trouble::Kind;
 use crate::server::trouble::Trouble;
 use crate::server::trouble::kind_of;
+use crate::sys::listener::BACKLOG;
 
 /// How long one wait of the acceptor may last. In a build that cannot unwind no kill ends it,
 /// so it looks now and then whether the server stops.
@@ -139,8 +140,9 @@ impl<D: Door> Site<D> {
     /// Takes in what is in the queue already, which the kernel would drop when the door is
     /// closed. Where the number of handlers is limited they wait for their turn.
     fn empty_queue(&self) {
-        // More may be coming all the time, if others share the listener.
-        for _ in 0..self.crew.config.backlog {
+        // More may be coming all the time, if others share the listener; and a queue holds one
+        // more than it should.
+        for _ in 0..=self.crew.config.backlog.max(BACKLOG) {
             if !self.crew.control.has_time() {
                 return;
             }
