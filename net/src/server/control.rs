@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -67,6 +68,8 @@ pub(super) struct Control {
     changed: Condvar,
     /// Whether `state.stop` is set, for those who only want to know that.
     is_stopping: AtomicBool,
+    /// Worker threads that have not ended. Changed under the lock.
+    threads: AtomicUsize,
     pub(super) accepted: AtomicU64,
     pub(super) active: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -198,6 +201,7 @@ impl Control {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             active: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -260,6 +264,13 @@ impl Control {
         state.sites -= 1;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Waits until the worker threads have ended, whose sites have; false if one does not.
+    pub(super) fn wait_for_threads(&self) -> bool {
+        let have_ended = || self.threads.load(Ordering::Relaxed) == 0;
+        self.wait_at_most(KILL_WAIT, have_ended);
+        have_ended()
     }
 
     /// Makes those who wait look again. Whoever waits for what is not in the state calls it on
@@ -369,6 +380,27 @@ struct StopWhenUnwound<'a>(&'a Control);
 impl Drop for StopWhenUnwound<'_> {
     fn drop(&mut self) {
         self.0.request_stop(None);
+    }
+}
+
+/// A worker thread, until this is dropped on it.
+pub(super) struct Worker(Arc<Control>);
+
+impl Worker {
+    pub(super) fn of(control: &Arc<Control>) -> Worker {
+        let state = control.lock();
+        control.threads.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        Worker(Arc::clone(control))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let state = self.0.lock();
+        self.0.threads.fetch_sub(1, Ordering::Relaxed);
+        drop(state);
+        self.0.changed.notify_all();
     }
 }
 

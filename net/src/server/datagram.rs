@@ -38,8 +38,8 @@ use crate::unix::UnixDatagram;
 /// sockets.
 ///
 /// A handler is a closure that is given the datagram, the address of its sender, and the
-/// server's socket, by which it answers; what it returns is an [`Outcome`]. A datagram has up
-/// to 64 KiB. Errors that the network has sent back for an answer, such as that nobody listens,
+/// server's socket, by which it answers; what it returns is an [`Outcome`]. Of a datagram of
+/// more than 64 KiB, which only Unix sockets have, the rest is cut off. Errors that the network has sent back for an answer, such as that nobody listens,
 /// are counted and passed over.
 ///
 /// Everything else is as for [`StreamServer`](crate::server::StreamServer): a stop handles what
@@ -109,8 +109,8 @@ const DATAGRAM_MAX: usize = 64 << 10;
 
 /// A socket that is bound.
 pub(super) struct Bound<S> {
-    pub(super) socket: S,
     pub(super) file: Option<SocketFile>,
+    pub(super) socket: S,
     pub(super) is_ours: bool,
 }
 

@@ -19,6 +19,7 @@ use crate::server::control::EndOfSite;
 use crate::server::control::Handle;
 use crate::server::control::Report;
 use crate::server::control::Stats;
+use crate::server::control::Worker;
 use crate::server::crew::Crew;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
@@ -359,7 +360,7 @@ impl<L: Listener> StreamServer<L> {
         if self.control.begin(1) {
             let end = EndOfSite::new(Arc::clone(&control));
             let supervisor = Supervisor { passed, control, config };
-            let close = move || drop((bound.listener, bound.file));
+            let close = move || drop((bound.file, bound.listener));
             spawn(move || end.with(supervisor.serve(close)));
         }
     }
@@ -396,13 +397,14 @@ impl<L: Listener> StreamServer<L> {
             let end = ends.pop().expect("there are as many");
             let (config, file) = (Arc::clone(&self.config), bound.file.clone());
             let (work, control) = (Arc::clone(work), Arc::clone(&self.control));
+            let worker = Worker::of(&self.control);
             let body = move || {
-                let serve = || {
+                let _worker = worker;
+                corovent_runtime::run(|| {
                     let crew = Crew::new(&control, &config, None);
                     let door = Reception { listener, work: Work::<L>::Anywhere(work) };
-                    Site { door, file, crew }.serve()
-                };
-                end.with(corovent_runtime::run(serve));
+                    end.with(Site { door, file, crew }.serve());
+                });
             };
             let name = format!("corovent worker {number}");
             match thread::Builder::new().name(name).spawn(body) {
@@ -424,16 +426,19 @@ impl<L: Listener> StreamServer<L> {
         Some(watcher)
     }
 
-    /// Waits for the last steps of threads whose sites have ended; one that hangs is left.
+    /// Waits for the last steps of threads whose sites have ended; they are left if one hangs,
+    /// such as one with a handler that would not end.
     fn join_threads(&self) {
         let threads = self.threads.take();
+        if !self.control.is_running() && self.control.wait_for_threads() {
+            // A panic was told to the hook of the thread.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        }
         if !self.control.is_running() {
             if let Some(watcher) = self.end_watcher() {
                 // It gives nothing but that it was killed.
                 drop(watcher.join());
             }
-            // A panic was told to the hook of the thread.
-            threads.into_iter().for_each(|thread| drop(thread.join()));
         }
     }
 }
