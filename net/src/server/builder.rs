@@ -227,7 +227,12 @@ impl Builder {
     /// port 0, by their order; a worker serves the one that has started it, and the others
     /// wait there for the end. So all are bound, in the same order, before one is started. What
     /// is for the first process alone is done if
-    /// [`worker_number`](crate::server::worker_number) is `None`.
+    /// [`worker_number`](crate::server::worker_number) is `None`. A program that a worker
+    /// starts before it has asked for that, or bound a server, inherits the listeners too, and
+    /// keeps them open.
+    ///
+    /// A connection wakes every worker that has nothing else to do, and one accepts it. If it
+    /// woke only one (EPOLLEXCLUSIVE), it would be lost on a worker whose limit is reached.
     ///
     /// # Suspends
     ///
@@ -316,6 +321,23 @@ impl Builder {
     ///
     /// - As getsockname(2) gives them.
     /// - `InvalidInput` if there are to be worker [`processes`](Builder::processes).
+    ///
+    /// # Examples
+    ///
+    /// The socket that systemd has made for a service (`Accept=no`):
+    ///
+    /// ```no_run
+    /// use corovent_net::TcpListener;
+    /// use corovent_net::server::StreamServer;
+    /// use std::os::fd::{FromRawFd, OwnedFd};
+    ///
+    /// assert_eq!(std::env::var("LISTEN_PID"), Ok(std::process::id().to_string()));
+    /// // SAFETY: systemd leaves the first of `LISTEN_FDS` descriptors to this process.
+    /// let socket = unsafe { OwnedFd::from_raw_fd(3) };
+    /// let server = StreamServer::builder().listener(TcpListener::from(socket), |_, _| ())?;
+    /// server.serve_forever()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn listener<L, F, R>(self, listener: L, handler: F) -> io::Result<StreamServer<L>>
     where
         L: Listener,

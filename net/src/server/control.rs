@@ -17,6 +17,8 @@ use corovent_runtime::sync::Condvar;
 use corovent_runtime::sync::Mutex;
 use corovent_runtime::sync::MutexGuard;
 
+use crate::server::options::Config;
+
 /// How long handlers that were killed may take to end.
 pub(super) const KILL_WAIT: Duration = Duration::from_secs(1);
 
@@ -404,25 +406,32 @@ impl Drop for Worker {
     }
 }
 
-/// Says that a site has ended, also if it was killed together with all of its thread.
+/// Says that a site has ended, also if it could not serve, or was killed together with all of
+/// its thread: then the others stop as well.
 pub(super) struct EndOfSite {
     control: Arc<Control>,
-    report: Report,
+    grace: Duration,
+    report: Option<Report>,
 }
 
 impl EndOfSite {
-    pub(super) fn new(control: Arc<Control>) -> EndOfSite {
-        EndOfSite { control, report: Report::default() }
+    pub(super) fn new(control: &Arc<Control>, config: &Config) -> EndOfSite {
+        EndOfSite { control: Arc::clone(control), grace: config.grace, report: None }
     }
 
     /// The site has ended, and that became of its handlers.
     pub(super) fn with(mut self, report: Report) {
-        self.report = report;
+        self.report = Some(report);
     }
 }
 
 impl Drop for EndOfSite {
     fn drop(&mut self) {
-        self.control.end_site(mem::take(&mut self.report));
+        let report = self.report.take().unwrap_or_else(|| {
+            let error = io::Error::other("a thread of the server could not serve, or has ended");
+            self.control.fail(error, self.grace);
+            Report::default()
+        });
+        self.control.end_site(report);
     }
 }

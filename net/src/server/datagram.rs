@@ -238,9 +238,8 @@ impl<S: DatagramSocket> DatagramServer<S> {
         let bound = bound.map_or_else(|| self.bind_again(), Ok)?;
         let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let site = Site { door: self.door(bound.socket), file: bound.file.map(Arc::new), crew };
-        let control = Arc::clone(&self.control);
         if self.control.begin(1) {
-            let end = EndOfSite::new(control);
+            let end = EndOfSite::new(&self.control, &self.config);
             spawn(move || end.with(site.serve()));
         }
         Ok(())

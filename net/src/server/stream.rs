@@ -344,12 +344,11 @@ impl<L: Listener> StreamServer<L> {
     }
 
     fn start_here(&self, bound: Bound<L>) {
-        let control = Arc::clone(&self.control);
         let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let door = Reception { listener: bound.listener, work: self.work.clone() };
         let site = Site { door, file: bound.file, crew };
         if self.control.begin(1) {
-            let end = EndOfSite::new(control);
+            let end = EndOfSite::new(&self.control, &self.config);
             spawn(move || end.with(site.serve()));
         }
     }
@@ -358,7 +357,7 @@ impl<L: Listener> StreamServer<L> {
         let Some(Part::Parent(passed)) = bound.part else { return };
         let (control, config) = (Arc::clone(&self.control), Arc::clone(&self.config));
         if self.control.begin(1) {
-            let end = EndOfSite::new(Arc::clone(&control));
+            let end = EndOfSite::new(&control, &self.config);
             let supervisor = Supervisor { passed, control, config };
             let close = move || drop((bound.file, bound.listener));
             spawn(move || end.with(supervisor.serve(close)));
@@ -370,10 +369,10 @@ impl<L: Listener> StreamServer<L> {
         drop(bound);
         let control = Arc::clone(&self.control);
         if self.control.begin(1) {
-            let end = EndOfSite::new(Arc::clone(&control));
+            let end = EndOfSite::new(&control, &self.config);
             spawn(move || {
                 control.wait_for_stop(|| false);
-                drop(end);
+                end.with(Report::default());
             });
         }
     }
@@ -392,7 +391,7 @@ impl<L: Listener> StreamServer<L> {
             return Ok(());
         }
         let mut ends: Vec<_> =
-            listeners.iter().map(|_| EndOfSite::new(Arc::clone(&self.control))).collect();
+            listeners.iter().map(|_| EndOfSite::new(&self.control, &self.config)).collect();
         for (number, listener) in listeners.into_iter().enumerate() {
             let end = ends.pop().expect("there are as many");
             let (config, file) = (Arc::clone(&self.config), bound.file.clone());
