@@ -39,8 +39,8 @@ use crate::unix::UnixDatagram;
 ///
 /// A handler is a closure that is given the datagram, the address of its sender, and the
 /// server's socket, by which it answers; what it returns is an [`Outcome`]. Of a datagram of
-/// more than 64 KiB, which only Unix sockets have, the rest is cut off. Errors that the network has sent back for an answer, such as that nobody listens,
-/// are counted and passed over.
+/// more than 64 KiB, which only Unix sockets have, the rest is cut off. Errors that the network
+/// has sent back for an answer, such as that nobody listens, are counted and passed over.
 ///
 /// Everything else is as for [`StreamServer`](crate::server::StreamServer): a stop handles what
 /// has arrived, waits for the handlers, kills those that are left and says whose they were.

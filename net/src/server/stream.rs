@@ -433,11 +433,11 @@ impl<L: Listener> StreamServer<L> {
             // A panic was told to the hook of the thread.
             threads.into_iter().for_each(|thread| drop(thread.join()));
         }
-        if !self.control.is_running() {
-            if let Some(watcher) = self.end_watcher() {
-                // It gives nothing but that it was killed.
-                drop(watcher.join());
-            }
+        if !self.control.is_running()
+            && let Some(watcher) = self.end_watcher()
+        {
+            // It gives nothing but that it was killed.
+            drop(watcher.join());
         }
     }
 }
