@@ -33,6 +33,7 @@ pub(crate) fn serve(kind: &str) {
         "raw" => serve_raw(announce),
         "corovent" => serve_corovent(announce, wait_first),
         "plain" => serve_corovent(announce, plain),
+        "server" => serve_by_server(announce),
         "threads" => serve_threads(announce),
         other => panic!("no server is called {other}"),
     }
@@ -103,6 +104,15 @@ fn serve_corovent(announce: Announce, handler: fn(TcpStream, Buffers) -> io::Res
         let buffers = Rc::clone(&buffers);
         corovent::spawn(move || handler(stream, buffers));
     }
+}
+
+/// The same with a `StreamServer` in place of the loop.
+fn serve_by_server(announce: Announce) {
+    let buffers = Buffers::default();
+    let handler = move |stream, _| plain(stream, Rc::clone(&buffers));
+    let server = corovent::server::StreamServer::bind("127.0.0.1:0", handler).unwrap();
+    announce(server.local_addr());
+    server.serve_forever().unwrap();
 }
 
 /// The handler of `examples/coroutine_echo`, without its bookkeeping.

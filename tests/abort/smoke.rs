@@ -29,6 +29,7 @@ use corovent::debug;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
 use corovent::scope;
+use corovent::server::StreamServer;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::thread::park;
@@ -50,7 +51,7 @@ fn main() {
     if cfg!(panic = "unwind") {
         panic!("this build unwinds: see the top of this file");
     }
-    let checks: [(&str, fn()); 13] = [
+    let checks: [(&str, fn()); 14] = [
         ("the main thread is called main", the_main_thread_has_a_name),
         ("coroutines run and are joined", coroutines_run),
         ("coroutine-locals are destroyed", locals_are_destroyed),
@@ -61,6 +62,7 @@ fn main() {
         ("a timeout leaves other waits alone", a_timeout_leaves_other_waits_alone),
         ("a timeout ends a child", a_timeout_ends_a_child),
         ("connections echo", connections_echo),
+        ("a server serves and stops", a_server_serves_and_stops),
         ("run gives up what it cannot end", run_gives_up_what_it_cannot_end),
         ("a deadlock prints its table and aborts", a_deadlock_aborts),
         ("a panic is printed and aborts", a_panic_aborts),
@@ -186,6 +188,33 @@ fn a_timeout_leaves_other_waits_alone() {
     let start = Instant::now();
     assert_eq!(timeout(Duration::from_millis(1), || sleep(SHORT)), Ok(()));
     assert!(start.elapsed() >= SHORT);
+}
+
+/// Its acceptor looks now and then whether it is to stop. A handler that does not end cannot be
+/// made to.
+fn a_server_serves_and_stops() {
+    let server =
+        StreamServer::builder().limit(2).bind("127.0.0.1:0", |mut stream: TcpStream, _| {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            stream.write_all(&byte)
+        });
+    let server = server.unwrap();
+    for _ in 0..2 {
+        server.start().unwrap();
+        let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+        let mut waits = TcpStream::connect(server.local_addr()).unwrap();
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        let name = waits.local_addr().unwrap().to_string();
+        assert_eq!(server.stop(SHORT).stuck, [name]);
+        waits.write_all(b"x").unwrap();
+        waits.read_exact(&mut [0]).unwrap();
+        while server.stats().active > 0 {
+            yield_now();
+        }
+    }
+    assert_eq!(server.stats().accepted, 4);
 }
 
 fn connections_echo() {

@@ -33,6 +33,7 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("copy", "waits for its reader and its writer"),
     ("copy_bidirectional", "waits for its streams"),
     ("both", "inside of `copy_bidirectional`"),
+    ("take_place", "inside of servers, and of `Pool::spawn`"),
     ("Stdin::*", "standard streams are the process's: stdio.rs of tests/it runs children"),
     ("Stdout::*", "as above"),
     ("Stderr::*", "as above"),

@@ -623,6 +623,28 @@ fn one_who_comes_too_late_goes_on_waiting() {
 }
 
 /// Threads register, change and unregister while others wait on the same selector.
+/// Each hub has the selector's descriptor registered by edges: no look of one takes an edge from
+/// the other.
+#[test]
+fn what_stays_ready_is_told_to_all_hubs() {
+    let (reader, mut writer) = pipe().unwrap();
+    let selector = Arc::new(Selector::new().unwrap());
+    selector.register(reader, Events::READ, ()).unwrap();
+    writer.write_all(b"x").unwrap();
+    let hubs: Vec<_> = (0..2)
+        .map(|_| {
+            let selector = Arc::clone(&selector);
+            os::spawn(move || {
+                run(|| {
+                    let select = |limit| selector.select(limit).unwrap().len();
+                    (0..2000).for_each(|_| assert_eq!((select(None), select(NOW)), (1, 1)));
+                });
+            })
+        })
+        .collect();
+    hubs.into_iter().for_each(|hub| hub.join().unwrap());
+}
+
 #[test]
 fn threads_may_share_one() {
     run(|| {

@@ -1,6 +1,7 @@
 //! Servers in trouble: no descriptors left, no room for a coroutine, clients that are gone,
 //! and signals.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -89,6 +90,31 @@ fn in_a_process_of_its_own_without_descriptors() {
         assert!(ended(late));
         drop(fill);
         eprintln!("ok");
+    });
+}
+
+/// A worker thread that cannot make its hub is not missed in silence.
+#[test]
+fn a_server_whose_threads_cannot_serve_fails() {
+    let said = passes("server_troubles::in_a_process_of_its_own_without_hubs");
+    assert!(said.contains("could not serve"), "{said}");
+}
+
+#[test]
+#[ignore = "takes all descriptors of the process"]
+fn in_a_process_of_its_own_without_hubs() {
+    run(|| {
+        let server = StreamServer::builder().workers(2).bind(ANY, |_, _| ()).unwrap();
+        let mut fill = take_all_descriptors();
+        // For the second listener.
+        fill.truncate(fill.len() - 1);
+        let error = server.serve_forever().unwrap_err();
+        drop(fill);
+        eprintln!("{error}");
+        // It may be started again.
+        server.start().unwrap();
+        assert!(ended(TcpStream::connect(server.local_addr()).unwrap()));
+        assert!(server.stop(LONG).is_clean());
     });
 }
 
@@ -331,6 +357,45 @@ fn one_datagram_is_handled_at_a_time() {
         assert!(corovent::timeout(short, || server.handle_request()).is_err());
         server.start().unwrap();
         assert_eq!(server.handle_request().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(server.stop(LONG).is_clean());
+    });
+}
+
+/// An empty datagram is one; of one that is longer than 64 KiB the rest is cut off; and one
+/// without an address cannot be answered, which is the handler's affair.
+#[test]
+fn datagrams_of_all_sizes_are_handled() {
+    run(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("server");
+        let lens = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&lens);
+        let builder = DatagramServer::builder().on_error(|_| ());
+        let server = builder.bind_unix(&path, move |data: Vec<u8>, peer, socket: &UnixDatagram| {
+            seen.borrow_mut().push(data.len());
+            socket.send_to_addr(b"x", &peer)
+        });
+        let server = server.unwrap();
+        server.start().unwrap();
+        let client = UnixDatagram::bind(directory.path().join("client")).unwrap();
+        for len in [0, 1, 64 << 10, 100_000] {
+            assert_eq!(client.send_to(&vec![7; len], &path).unwrap(), len);
+            assert_eq!(client.recv_from(&mut [0; 8]).unwrap().0, 1);
+        }
+        assert_eq!(*lens.borrow(), [0, 1, 64 << 10, 64 << 10]);
+        UnixDatagram::unbound().unwrap().send_to(b"x", &path).unwrap();
+        until(|| server.stats().failed == 1);
+        assert!(server.stop(LONG).is_clean());
+
+        let server = DatagramServer::bind(ANY, |data, peer, socket| socket.send_to(&data, peer));
+        let server = server.unwrap();
+        server.start().unwrap();
+        let client = corovent::net::UdpSocket::bind(ANY).unwrap();
+        let mut buf = vec![1; 70_000];
+        for len in [0, 65_507] {
+            client.send_to(&vec![7; len], server.local_addr()).unwrap();
+            assert_eq!(client.recv_from(&mut buf).unwrap().0, len);
+        }
         assert!(server.stop(LONG).is_clean());
     });
 }

@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::thread as os;
 use std::time::Duration;
 
+use corovent::group::Pool;
 use corovent::net::SocketAddr;
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
@@ -233,6 +234,97 @@ fn a_handler_that_would_not_end_is_said_to_be_stuck() {
     });
 }
 
+/// What it fails with is told all the same, when it ends at last; and the server may serve
+/// again meanwhile.
+#[test]
+fn a_handler_that_was_stuck_is_told_of_when_it_fails() {
+    run(|| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let receiver = Rc::new(receiver);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let inner = Arc::clone(&told);
+        let server = StreamServer::builder()
+            .on_error(move |trouble| inner.lock().unwrap().push(trouble.to_string()))
+            .bind(ANY, move |mut stream: TcpStream, _| {
+                let mut byte = [0];
+                stream.read_exact(&mut byte)?;
+                if &byte == b"s" {
+                    shield(|| receiver.recv().unwrap_err());
+                    // It goes on where nothing waits.
+                    return Err(io::Error::other("too late"));
+                }
+                stream.write_all(&byte)
+            })
+            .unwrap();
+        server.start().unwrap();
+        let mut client = TcpStream::connect(server.local_addr()).unwrap();
+        client.write_all(b"s").unwrap();
+        until(|| server.stats().active == 1);
+        sleep(SHORT);
+        assert_eq!(server.stop(Duration::ZERO).stuck.len(), 1);
+        server.start().unwrap();
+        ping(TcpStream::connect(server.local_addr()).unwrap());
+        drop(sender);
+        until(|| server.stats().active == 0);
+        let name = client.local_addr().unwrap();
+        assert_eq!(*told.lock().unwrap(), [format!("the handler of {name}: too late")]);
+        assert_eq!((server.stats().failed, server.stats().panicked), (1, 0));
+        assert_eq!(server.stop(LONG), Report::default());
+    });
+}
+
+/// It waits for itself, so it is killed when the time is up; a second stop changes nothing.
+#[test]
+fn a_handler_that_stops_its_server_is_killed_and_one_that_requests_it_is_not() {
+    run(|| {
+        for waits in [true, false] {
+            let slot = Rc::new(RefCell::new(None::<corovent::server::Handle>));
+            let inner = Rc::clone(&slot);
+            let server = quiet()
+                .bind(ANY, move |_: TcpStream, _| {
+                    let handle = inner.borrow().clone().unwrap();
+                    if waits {
+                        handle.stop(SHORT);
+                        unreachable!("it is killed there");
+                    }
+                    handle.request_stop(LONG);
+                })
+                .unwrap();
+            *slot.borrow_mut() = Some(server.handle());
+            let client = TcpStream::connect(server.local_addr()).unwrap();
+            server.serve_forever().unwrap();
+            assert!(ended(&client));
+            let report = server.stop(Duration::ZERO);
+            let killed =
+                if waits { vec![client.local_addr().unwrap().to_string()] } else { vec![] };
+            assert_eq!(report.killed, killed);
+            assert_eq!(server.stats().panicked, 0);
+        }
+    });
+}
+
+/// A kernel's queue has room for one more than its backlog says.
+#[test]
+fn a_stop_serves_all_of_a_short_queue() {
+    run(|| {
+        for backlog in [0, 3] {
+            let builder = StreamServer::builder().backlog(backlog);
+            let server = builder.bind(ANY, |stream, _| echo(stream)).unwrap();
+            let addr = server.local_addr();
+            let connect = |_| std::net::TcpStream::connect(addr).unwrap();
+            let queued: Vec<_> = (0..=backlog).map(connect).collect();
+            server.handle().request_stop(LONG);
+            server.start().unwrap();
+            let clients: Vec<_> = queued
+                .into_iter()
+                .map(|stream| spawn(move || ping(&TcpStream::from(stream))))
+                .collect();
+            clients.into_iter().for_each(|client| client.join().unwrap());
+            assert_eq!(server.stop(LONG).finished, backlog as usize + 1);
+        }
+    });
+}
+
 /// The connections that were complete before the stop, but not accepted, are served.
 #[test]
 fn a_stop_serves_what_is_in_the_queue() {
@@ -327,6 +419,111 @@ fn two_servers_share_a_limit() {
     });
 }
 
+/// gevent's `spawn=pool`: two servers and a coroutine of the pool's own are never more than its
+/// limit, and who has to wait is served later.
+#[test]
+fn servers_share_a_pool_and_never_exceed_it() {
+    run(|| {
+        let pool = Pool::new(3);
+        let (now, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let make = || {
+            let (now, most, of) = (Rc::clone(&now), Rc::clone(&most), pool.clone());
+            let handler = move |stream: TcpStream, _| {
+                assert!(of.len() <= 3);
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                let result = echo(stream);
+                now.set(now.get() - 1);
+                result
+            };
+            let server = StreamServer::builder().pool(&pool).bind(ANY, handler).unwrap();
+            server.start().unwrap();
+            server
+        };
+        let servers = [make(), make()];
+        let other = pool.spawn(park);
+        let clients: Vec<_> = (0..40)
+            .map(|n| servers[n % 2].local_addr())
+            .map(|addr| spawn(move || ping(TcpStream::connect(addr).unwrap())))
+            .collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        assert_eq!(most.get(), 2);
+        other.thread().unpark();
+        other.join().unwrap();
+        for server in &servers {
+            assert!(server.stop(LONG).is_clean());
+            assert_eq!((server.stats().accepted, server.stats().panicked), (20, 0));
+        }
+        assert_eq!((pool.len(), pool.free_count()), (0, 3));
+    });
+}
+
+#[test]
+fn handlers_are_members_of_their_pool() {
+    run(|| {
+        let pool = Pool::new(2);
+        let of = pool.clone();
+        let handler = move |stream: TcpStream, _| {
+            // In place, since it is a member.
+            of.apply(|| of.apply(|| echo(stream)))
+        };
+        let server = quiet().limit(1).pool(&pool).bind(ANY, handler).unwrap();
+        let addr = server.local_addr();
+        server.start().unwrap();
+        let streams: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        ping(&streams[0]);
+        ping(&streams[1]);
+        assert_eq!((pool.len(), pool.free_count(), server.stats().active), (2, 0, 2));
+        assert_eq!(pool.kill(), 2);
+        assert!(ended(&streams[0]) && ended(&streams[1]));
+        // The server goes on.
+        ping(&streams[2]);
+        assert_eq!((pool.len(), server.stats().accepted), (1, 3));
+        drop(streams);
+        let report = server.stop(LONG);
+        assert!(report.is_clean(), "{report}");
+        assert_eq!((pool.len(), pool.free_count()), (0, 2));
+    });
+}
+
+/// Whoever is in the queue is a handler that waits for its place, and so is a member when it
+/// serves.
+#[test]
+fn a_stop_with_a_full_pool_serves_the_queue_in_its_places() {
+    run(|| {
+        for time in [LONG, SHORT] {
+            let pool = Pool::new(1);
+            let of = pool.clone();
+            let handler = move |stream: TcpStream, _| {
+                assert_eq!((of.len(), of.free_count()), (1, 0));
+                echo(stream)
+            };
+            let server = quiet().pool(&pool).bind(ANY, handler).unwrap();
+            let addr = server.local_addr();
+            server.start().unwrap();
+            let streams: Vec<_> = (0..4).map(|_| TcpStream::connect(addr).unwrap()).collect();
+            ping(&streams[0]);
+            let stopper = server.handle();
+            let stopper = spawn(move || stopper.stop(time));
+            until(|| refuses(addr));
+            if time == LONG {
+                streams.into_iter().for_each(ping);
+            }
+            let report = stopper.join().unwrap();
+            assert_eq!(report.is_clean(), time == LONG, "{report}");
+            assert!(report.stuck.is_empty(), "{report}");
+            assert_eq!(server.stats().panicked, 0);
+            assert_eq!((pool.len(), pool.free_count()), (0, 1));
+        }
+    });
+}
+
+#[test]
+#[should_panic = "a pool is one thread's"]
+fn a_pool_is_of_one_thread() {
+    drop(StreamServer::builder().pool(&Pool::new(1)).workers(2));
+}
+
 /// While the limit is reached and connections wait, the hub has nothing to do.
 #[test]
 fn a_full_server_does_not_spin() {
@@ -336,24 +533,28 @@ fn a_full_server_does_not_spin() {
 #[test]
 #[ignore = "counts the process's time"]
 fn in_a_process_of_its_own_a_full_server() {
-    run(|| {
-        let server = StreamServer::builder().limit(1).bind(ANY, |stream, _| echo(stream)).unwrap();
-        let addr = server.local_addr();
-        server.start().unwrap();
-        let first = TcpStream::connect(addr).unwrap();
-        ping(&first);
-        let others: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
-        let before = cpu_time();
-        sleep(Duration::from_millis(500));
-        let used = cpu_time() - before;
-        assert!(used < Duration::from_millis(100), "{used:?}");
-        assert_eq!(server.stats().accepted, 1);
-        drop(first);
-        let others: Vec<_> = others.into_iter().map(|stream| spawn(|| ping(stream))).collect();
-        others.into_iter().for_each(|client| client.join().unwrap());
-        assert!(server.stop(LONG).is_clean());
-        eprintln!("idle");
-    });
+    for builder in [StreamServer::builder().limit(1), StreamServer::builder().pool(&Pool::new(1))] {
+        run(|| a_full_server_waits(builder));
+    }
+    eprintln!("idle");
+}
+
+fn a_full_server_waits(builder: Builder) {
+    let server = builder.bind(ANY, |stream, _| echo(stream)).unwrap();
+    let addr = server.local_addr();
+    server.start().unwrap();
+    let first = TcpStream::connect(addr).unwrap();
+    ping(&first);
+    let others: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    let before = cpu_time();
+    sleep(Duration::from_millis(500));
+    let used = cpu_time() - before;
+    assert!(used < Duration::from_millis(100), "{used:?}");
+    assert_eq!(server.stats().accepted, 1);
+    drop(first);
+    let others: Vec<_> = others.into_iter().map(|stream| spawn(|| ping(stream))).collect();
+    others.into_iter().for_each(|client| client.join().unwrap());
+    assert!(server.stop(LONG).is_clean());
 }
 
 /// The time that this process has computed for.
@@ -764,6 +965,29 @@ fn worker_threads_say_whom_they_killed() {
 }
 
 /// Connections come faster than they are accepted, but none is lost.
+/// It keeps its thread, but nobody waits for that.
+#[test]
+fn worker_threads_say_who_would_not_end() {
+    run(|| {
+        let permits = Arc::new(Semaphore::new(0));
+        let inner = Arc::clone(&permits);
+        let server = StreamServer::builder().workers(2).bind(ANY, move |_: TcpStream, _| {
+            shield(|| inner.acquire());
+        });
+        let server = server.unwrap();
+        server.start().unwrap();
+        let client = TcpStream::connect(server.local_addr()).unwrap();
+        until(|| server.stats().active == 1);
+        server.handle().request_stop(Duration::ZERO);
+        server.serve_forever().unwrap();
+        let report = server.stop(LONG);
+        assert_eq!(report.stuck, [client.local_addr().unwrap().to_string()]);
+        assert!(!report.is_partial && !server.handle().is_running(), "{report}");
+        permits.add_permits(1);
+        until(|| server.stats().active == 0);
+    });
+}
+
 #[test]
 fn a_storm_of_connections_loses_none() {
     const COUNT: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
@@ -912,6 +1136,104 @@ fn in_processes_of_their_own_workers_serve() {
         assert!(!report.killed.is_empty() && report.stuck.is_empty(), "{report}");
         assert!(report.killed.iter().any(|name| name.contains(&format!("(pid {pid})"))));
         assert!(ended(stream) && !has_children());
+    });
+}
+
+/// Two servers, one of them at a path. What a worker starts is no worker, and has no listener.
+#[test]
+fn worker_processes_serve_at_a_path() {
+    passes("servers::in_processes_of_their_own_workers_serve_at_a_path");
+}
+
+#[test]
+#[ignore = "starts itself again"]
+fn in_processes_of_their_own_workers_serve_at_a_path() {
+    run(|| {
+        let first = match worker_number() {
+            None => std::process::id(),
+            Some(_) => std::os::unix::process::parent_id(),
+        };
+        let path = std::env::temp_dir().join(format!("corovent_workers_{first}"));
+        let server = StreamServer::builder().processes(2).bind_unix(&path, |mut stream, _| {
+            let name = "servers::in_a_process_of_its_own_a_grandchild";
+            let output = child_command(name).output().unwrap();
+            assert!(output.status.success());
+            stream.write_all(&std::process::id().to_be_bytes())?;
+            echo(stream)
+        });
+        let server = server.unwrap();
+        let other = StreamServer::builder().processes(1);
+        let other = other.bind(ANY, |stream, _| say_who(stream)).unwrap();
+        server.start().unwrap();
+        other.start().unwrap();
+        if worker_number().is_some() {
+            server.serve_forever().unwrap();
+            return other.serve_forever().unwrap();
+        }
+        let connect = || {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            let mut pid = [0; 4];
+            stream.read_exact(&mut pid).unwrap();
+            (stream, u32::from_be_bytes(pid))
+        };
+        let (mut stream, one) = connect();
+        let (_stream, two) = connect_to_worker(other.local_addr());
+        assert!(one != two && one != std::process::id() && two != std::process::id());
+        send(one, libc::SIGKILL);
+        assert!(ended(&stream) && path.exists());
+        let (next, three) = connect();
+        assert!(three != one && three != two);
+        stream = next;
+        ping(&stream);
+        drop(stream);
+        // The other's workers have closed this one's listener.
+        assert_eq!(server.stop(LONG).to_string(), "2 finished");
+        assert!(!path.exists());
+        server.start().unwrap();
+        assert!(path.exists());
+        assert_eq!(server.stop(Duration::ZERO).stuck, Vec::<String>::new());
+        ping(&_stream);
+        drop(_stream);
+        assert_eq!(other.stop(LONG).to_string(), "1 finished");
+        assert!(!path.exists() && !has_children());
+    });
+}
+
+#[test]
+#[ignore = "is started by a worker"]
+fn in_a_process_of_its_own_a_grandchild() {
+    assert!(std::env::var("COROVENT_WORKER").is_ok_and(|value| !value.is_empty()));
+    assert_eq!(worker_number(), None);
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        // The one that lists them is closed by now.
+        let file = fs::read_link(entry.unwrap().path()).unwrap_or_default();
+        assert!(!file.to_string_lossy().contains("socket"), "{file:?}");
+    }
+}
+
+/// A program that ends before it serves is started again ever more slowly, and a stop does not
+/// wait for the next attempt.
+#[test]
+fn worker_processes_that_end_at_once_are_not_started_without_pause() {
+    let said = passes("servers::in_processes_of_their_own_workers_end_at_once");
+    for pause in ["100ms", "200ms", "400ms"] {
+        let text = format!("worker 0 ended: exit status: 7; the next is started in {pause}");
+        assert!(said.contains(&text), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "starts itself again"]
+fn in_processes_of_their_own_workers_end_at_once() {
+    if worker_number().is_some() {
+        std::process::exit(7);
+    }
+    run(|| {
+        let server = StreamServer::builder().processes(1).bind(ANY, |_, _| ()).unwrap();
+        server.start().unwrap();
+        until(|| server.stats().errors == 3);
+        let report = server.stop(LONG);
+        assert!(report.is_clean() && !has_children(), "{report}");
     });
 }
 

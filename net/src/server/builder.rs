@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use corovent_runtime::group::Pool;
 use corovent_runtime::sync::Semaphore;
 
 use crate::addr::ToSocketAddrs;
@@ -49,6 +50,8 @@ use crate::unix::UnixListener;
 #[must_use = "a server is made by binding it"]
 pub struct Builder {
     config: Config,
+    /// Not among the others, which all threads of a server see.
+    pool: Option<Pool>,
 }
 
 /// The options of a server whose handlers run on several OS threads, each with a hub of its
@@ -61,7 +64,7 @@ pub struct Workers {
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { config: Config::new() }
+        Builder { config: Config::new(), pool: None }
     }
 
     /// Sets how many connections the kernel keeps until they are accepted, at most
@@ -98,6 +101,7 @@ impl Builder {
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> Builder {
         self.config.set_limit(handlers);
+        self.pool = None;
         self
     }
 
@@ -110,6 +114,34 @@ impl Builder {
     /// Never.
     pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> Builder {
         self.config.limit = Some(permits);
+        self.pool = None;
+        self
+    }
+
+    /// Runs the handlers as members of a pool, so that it limits them, with those of other
+    /// servers and whatever else runs in it; its `kill` ends them as well. Connections beyond
+    /// its limit wait in the kernel's queue. gevent's name is `StreamServer(…, spawn=pool)`.
+    ///
+    /// Of this, [`limit`](Self::limit) and [`shared_limit`](Self::shared_limit) the last counts.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use corovent_net::server::StreamServer;
+    /// use corovent_runtime::group::Pool;
+    ///
+    /// let pool = Pool::new(100);
+    /// let http = StreamServer::builder().pool(&pool).bind("127.0.0.1:0", |_, _| ())?;
+    /// let admin = StreamServer::builder().pool(&pool).bind("127.0.0.1:0", |_, _| ())?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn pool(mut self, pool: &Pool) -> Builder {
+        self.config.limit = None;
+        self.pool = Some(pool.clone());
         self
     }
 
@@ -165,9 +197,10 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// If `threads` is zero.
+    /// If `threads` is zero, or a [`pool`](Builder::pool) was set, which is one thread's.
     pub fn workers(mut self, threads: usize) -> Workers {
         assert!(threads > 0, "a server without threads would serve nobody");
+        assert!(self.pool.is_none(), "a pool is one thread's: use `shared_limit`");
         self.config.threads = threads;
         Workers { builder: self }
     }
@@ -194,7 +227,12 @@ impl Builder {
     /// port 0, by their order; a worker serves the one that has started it, and the others
     /// wait there for the end. So all are bound, in the same order, before one is started. What
     /// is for the first process alone is done if
-    /// [`worker_number`](crate::server::worker_number) is `None`.
+    /// [`worker_number`](crate::server::worker_number) is `None`. A program that a worker
+    /// starts before it has asked for that, or bound a server, inherits the listeners too, and
+    /// keeps them open.
+    ///
+    /// A connection wakes every worker that has nothing else to do, and one accepts it. If it
+    /// woke only one (EPOLLEXCLUSIVE), it would be lost on a worker whose limit is reached.
     ///
     /// # Suspends
     ///
@@ -247,7 +285,7 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.bind_tcp(addr)?;
-        StreamServer::new(self.config, bound, Work::here(handler))
+        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
     }
 
     /// Binds to a path, at which a file is made, and listens. The file is removed when the
@@ -268,7 +306,7 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.bind_path(path.as_ref())?;
-        StreamServer::new(self.config, bound, Work::here(handler))
+        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
     }
 
     /// Takes over a listener that was made elsewhere, such as one that was inherited:
@@ -283,6 +321,23 @@ impl Builder {
     ///
     /// - As getsockname(2) gives them.
     /// - `InvalidInput` if there are to be worker [`processes`](Builder::processes).
+    ///
+    /// # Examples
+    ///
+    /// The socket that systemd has made for a service (`Accept=no`):
+    ///
+    /// ```no_run
+    /// use corovent_net::TcpListener;
+    /// use corovent_net::server::StreamServer;
+    /// use std::os::fd::{FromRawFd, OwnedFd};
+    ///
+    /// assert_eq!(std::env::var("LISTEN_PID"), Ok(std::process::id().to_string()));
+    /// // SAFETY: systemd leaves the first of `LISTEN_FDS` descriptors to this process.
+    /// let socket = unsafe { OwnedFd::from_raw_fd(3) };
+    /// let server = StreamServer::builder().listener(TcpListener::from(socket), |_, _| ())?;
+    /// server.serve_forever()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn listener<L, F, R>(self, listener: L, handler: F) -> io::Result<StreamServer<L>>
     where
         L: Listener,
@@ -290,7 +345,7 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.take_given(listener)?;
-        StreamServer::new(self.config, bound, Work::here(handler))
+        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
     }
 
     fn bind_tcp<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Bound<TcpListener>> {
@@ -349,7 +404,7 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.bind_tcp(addr)?;
-        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
     }
 
     /// As [`Builder::bind_unix`]; the handler is called on any of the threads.
@@ -369,7 +424,7 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.bind_path(path.as_ref())?;
-        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
     }
 
     /// As [`Builder::listener`]; the handler is called on any of the threads.
@@ -388,7 +443,7 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.take_given(listener)?;
-        StreamServer::new(self.builder.config, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
     }
 }
 

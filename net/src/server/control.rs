@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -15,6 +16,8 @@ use corovent_runtime::shield;
 use corovent_runtime::sync::Condvar;
 use corovent_runtime::sync::Mutex;
 use corovent_runtime::sync::MutexGuard;
+
+use crate::server::options::Config;
 
 /// How long handlers that were killed may take to end.
 pub(super) const KILL_WAIT: Duration = Duration::from_secs(1);
@@ -67,6 +70,8 @@ pub(super) struct Control {
     changed: Condvar,
     /// Whether `state.stop` is set, for those who only want to know that.
     is_stopping: AtomicBool,
+    /// Worker threads that have not ended. Changed under the lock.
+    threads: AtomicUsize,
     pub(super) accepted: AtomicU64,
     pub(super) active: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -198,6 +203,7 @@ impl Control {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             active: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -260,6 +266,13 @@ impl Control {
         state.sites -= 1;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Waits until the worker threads have ended, whose sites have; false if one does not.
+    pub(super) fn wait_for_threads(&self) -> bool {
+        let have_ended = || self.threads.load(Ordering::Relaxed) == 0;
+        self.wait_at_most(KILL_WAIT, have_ended);
+        have_ended()
     }
 
     /// Makes those who wait look again. Whoever waits for what is not in the state calls it on
@@ -372,25 +385,53 @@ impl Drop for StopWhenUnwound<'_> {
     }
 }
 
-/// Says that a site has ended, also if it was killed together with all of its thread.
+/// A worker thread, until this is dropped on it.
+pub(super) struct Worker(Arc<Control>);
+
+impl Worker {
+    pub(super) fn of(control: &Arc<Control>) -> Worker {
+        let state = control.lock();
+        control.threads.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        Worker(Arc::clone(control))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let state = self.0.lock();
+        self.0.threads.fetch_sub(1, Ordering::Relaxed);
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+/// Says that a site has ended, also if it could not serve, or was killed together with all of
+/// its thread: then the others stop as well.
 pub(super) struct EndOfSite {
     control: Arc<Control>,
-    report: Report,
+    grace: Duration,
+    report: Option<Report>,
 }
 
 impl EndOfSite {
-    pub(super) fn new(control: Arc<Control>) -> EndOfSite {
-        EndOfSite { control, report: Report::default() }
+    pub(super) fn new(control: &Arc<Control>, config: &Config) -> EndOfSite {
+        EndOfSite { control: Arc::clone(control), grace: config.grace, report: None }
     }
 
     /// The site has ended, and that became of its handlers.
     pub(super) fn with(mut self, report: Report) {
-        self.report = report;
+        self.report = Some(report);
     }
 }
 
 impl Drop for EndOfSite {
     fn drop(&mut self) {
-        self.control.end_site(mem::take(&mut self.report));
+        let report = self.report.take().unwrap_or_else(|| {
+            let error = io::Error::other("a thread of the server could not serve, or has ended");
+            self.control.fail(error, self.grace);
+            Report::default()
+        });
+        self.control.end_site(report);
     }
 }

@@ -13,12 +13,14 @@ use std::sync::atomic::Ordering;
 use corovent_runtime::Builder;
 use corovent_runtime::JoinHandle;
 use corovent_runtime::catch_unwind;
+use corovent_runtime::group::Pool;
 use slab::Slab;
 
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
 use crate::server::control::Report;
 use crate::server::options::Config;
+use crate::server::options::Limit;
 use crate::server::options::Permit;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Trouble;
@@ -28,6 +30,7 @@ pub(super) struct Crew<A> {
     members: RefCell<Slab<Member<A>>>,
     pub(super) control: Arc<Control>,
     pub(super) config: Arc<Config>,
+    pub(super) limit: Limit,
 }
 
 struct Member<A> {
@@ -40,8 +43,8 @@ struct Member<A> {
 struct Place<A> {
     crew: Rc<Crew<A>>,
     key: usize,
-    /// Given back last, when the connection is closed.
-    _permit: Option<Permit>,
+    /// Given back last, when the connection is closed. `None`: the handler waits for one first.
+    permit: Option<Permit>,
 }
 
 /// What a handler's coroutine is made of. The fields are dropped in this order.
@@ -51,12 +54,18 @@ struct Engagement<A, J> {
 }
 
 impl<A: Clone + fmt::Debug + 'static> Crew<A> {
-    pub(super) fn new(control: &Arc<Control>, config: &Arc<Config>) -> Rc<Crew<A>> {
+    pub(super) fn new(
+        control: &Arc<Control>,
+        config: &Arc<Config>,
+        pool: Option<&Pool>,
+    ) -> Rc<Crew<A>> {
+        let limit = Limit::of(config, pool);
         let (control, config) = (Arc::clone(control), Arc::clone(config));
-        Rc::new(Crew { members: RefCell::default(), control, config })
+        Rc::new(Crew { members: RefCell::default(), control, config, limit })
     }
 
-    /// Starts a coroutine that does a job, which owns the connection.
+    /// Starts a coroutine that does a job, which owns the connection. Without a permit it waits
+    /// for one first.
     ///
     /// The error says why there was no room for the coroutine; the job is dropped then.
     pub(super) fn engage<J>(
@@ -70,13 +79,20 @@ impl<A: Clone + fmt::Debug + 'static> Crew<A> {
     {
         let key = self.members.borrow().vacant_key();
         self.control.active.fetch_add(1, Ordering::Relaxed);
-        let place = Place { crew: Rc::clone(self), key, _permit: permit };
+        let (place_of_pool, permit) = match permit {
+            Some(Permit::Place(place)) => (Some(place), Some(Permit::Free)),
+            permit => (None, permit),
+        };
+        let place = Place { crew: Rc::clone(self), key, permit };
         let engagement = Engagement { job, place };
         let mut builder = Builder::new();
         if let Some(bytes) = self.config.stack_bytes {
             builder = builder.stack_size(bytes);
         }
         let task = builder.spawn(move || engagement.run())?;
+        if let Some(place) = place_of_pool {
+            place.give(&task);
+        }
         self.control.accepted.fetch_add(1, Ordering::Relaxed);
         let inserted = self.members.borrow_mut().insert(Member { peer, task });
         debug_assert_eq!(inserted, key, "spawning runs nobody");
@@ -121,11 +137,10 @@ impl<A: Clone + fmt::Debug + 'static> Crew<A> {
         }
         self.control.wait_at_most(KILL_WAIT, || self.len() == 0);
         let mut report = Report { finished: count - left.len(), ..Report::default() };
-        let mut members = self.members.borrow_mut();
+        let members = self.members.borrow();
         for (key, name) in left {
             // Nobody is engaged any more, so no key has come to another.
-            let still = members.try_remove(key);
-            if still.is_some() { report.stuck.push(name) } else { report.killed.push(name) }
+            if members.contains(key) { report.stuck.push(name) } else { report.killed.push(name) }
         }
         report
     }
@@ -141,14 +156,29 @@ where
     J: FnOnce() -> Result<(), Failure>,
 {
     fn run(self) {
-        let Engagement { job, place } = self;
+        let Engagement { job, mut place } = self;
+        if place.permit.is_none() {
+            place.wait_for_permit();
+        }
         place.crew.run(|| place.crew.peer(place.key), job);
+    }
+}
+
+impl<A> Place<A> {
+    /// Waits in the handler's coroutine until there may be one more.
+    fn wait_for_permit(&mut self) {
+        match self.crew.limit.acquire(None) {
+            Some(Permit::Place(place)) => {
+                place.give(&self.crew.members.borrow()[self.key].task);
+            }
+            permit => self.permit = permit,
+        }
     }
 }
 
 impl<A> Drop for Place<A> {
     fn drop(&mut self) {
-        // One that would not end is no member any more.
+        // There is none if the coroutine was not made.
         let member = self.crew.members.borrow_mut().try_remove(self.key);
         drop(member);
         self.crew.control.active.fetch_sub(1, Ordering::Relaxed);

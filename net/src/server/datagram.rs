@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use corovent_runtime::fd::Direction;
 use corovent_runtime::fd::Limit;
+use corovent_runtime::group::Pool;
 use corovent_runtime::spawn;
 
 use crate::addr::ToSocketAddrs;
@@ -37,9 +38,9 @@ use crate::unix::UnixDatagram;
 /// sockets.
 ///
 /// A handler is a closure that is given the datagram, the address of its sender, and the
-/// server's socket, by which it answers; what it returns is an [`Outcome`]. A datagram has up
-/// to 64 KiB. Errors that the network has sent back for an answer, such as that nobody listens,
-/// are counted and passed over.
+/// server's socket, by which it answers; what it returns is an [`Outcome`]. Of a datagram of
+/// more than 64 KiB, which only Unix sockets have, the rest is cut off. Errors that the network
+/// has sent back for an answer, such as that nobody listens, are counted and passed over.
 ///
 /// Everything else is as for [`StreamServer`](crate::server::StreamServer): a stop handles what
 /// has arrived, waits for the handlers, kills those that are left and says whose they were.
@@ -67,6 +68,7 @@ use crate::unix::UnixDatagram;
 pub struct DatagramServer<S: DatagramSocket = UdpSocket> {
     control: Arc<Control>,
     config: Arc<Config>,
+    pool: Option<Pool>,
     handler: Rc<HandleFn<S>>,
     /// Taken when it is started.
     bound: RefCell<Option<Bound<S>>>,
@@ -107,8 +109,8 @@ const DATAGRAM_MAX: usize = 64 << 10;
 
 /// A socket that is bound.
 pub(super) struct Bound<S> {
-    pub(super) socket: S,
     pub(super) file: Option<SocketFile>,
+    pub(super) socket: S,
     pub(super) is_ours: bool,
 }
 
@@ -164,6 +166,7 @@ impl DatagramServer<UnixDatagram> {
 impl<S: DatagramSocket> DatagramServer<S> {
     pub(super) fn new<F, R>(
         config: Config,
+        pool: Option<Pool>,
         bound: Bound<S>,
         handler: F,
     ) -> io::Result<DatagramServer<S>>
@@ -174,6 +177,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         Ok(DatagramServer {
             control: Control::new(),
             config: Arc::new(config),
+            pool,
             handler: Rc::new(move |data, peer, socket| handler(data, peer, socket).into_result()),
             address: bound.socket.address()?,
             is_ours: bound.is_ours,
@@ -232,11 +236,10 @@ impl<S: DatagramSocket> DatagramServer<S> {
         }
         let bound = self.bound.borrow_mut().take();
         let bound = bound.map_or_else(|| self.bind_again(), Ok)?;
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let site = Site { door: self.door(bound.socket), file: bound.file.map(Arc::new), crew };
-        let control = Arc::clone(&self.control);
         if self.control.begin(1) {
-            let end = EndOfSite::new(control);
+            let end = EndOfSite::new(&self.control, &self.config);
             spawn(move || end.with(site.serve()));
         }
         Ok(())
@@ -285,7 +288,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         let slot = Lent { server: self, file: bound.file, door: Some(self.door(bound.socket)) };
         let door = slot.door.as_ref().expect("it is there until it is put back");
         let (peer, job) = door.take(Limit::None)?;
-        Crew::new(&self.control, &self.config).run(|| peer, || job.run());
+        Crew::new(&self.control, &self.config, self.pool.as_ref()).run(|| peer, || job.run());
         Ok(())
     }
 

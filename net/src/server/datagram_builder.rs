@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use corovent_runtime::group::Pool;
 use corovent_runtime::sync::Semaphore;
 
 use crate::addr::ToSocketAddrs;
@@ -39,11 +40,12 @@ use crate::unix::UnixDatagram;
 #[must_use = "a server is made by binding it"]
 pub struct DatagramBuilder {
     config: Config,
+    pool: Option<Pool>,
 }
 
 impl DatagramBuilder {
     pub(super) fn new() -> DatagramBuilder {
-        DatagramBuilder { config: Config::new() }
+        DatagramBuilder { config: Config::new(), pool: None }
     }
 
     /// Limits how many handlers are at work at once. Datagrams beyond that wait in the
@@ -59,6 +61,7 @@ impl DatagramBuilder {
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> DatagramBuilder {
         self.config.set_limit(handlers);
+        self.pool = None;
         self
     }
 
@@ -71,6 +74,19 @@ impl DatagramBuilder {
     /// Never.
     pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> DatagramBuilder {
         self.config.limit = Some(permits);
+        self.pool = None;
+        self
+    }
+
+    /// Runs the handlers as members of a pool, as
+    /// [`Builder::pool`](crate::server::Builder::pool) says.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn pool(mut self, pool: &Pool) -> DatagramBuilder {
+        self.config.limit = None;
+        self.pool = Some(pool.clone());
         self
     }
 
@@ -131,7 +147,12 @@ impl DatagramBuilder {
     {
         let bind = |addr: &SocketAddr| UdpSocket::bind(addr).map_err(|error| at(error, addr));
         let socket = each_addr(addr, bind)?;
-        DatagramServer::new(self.config, Bound { socket, file: None, is_ours: true }, handler)
+        DatagramServer::new(
+            self.config,
+            self.pool,
+            Bound { socket, file: None, is_ours: true },
+            handler,
+        )
     }
 
     /// Binds to a path, at which a file is made. The file is removed when the server stops to
@@ -154,7 +175,7 @@ impl DatagramBuilder {
         let path = path.as_ref();
         let socket = UnixDatagram::bind(path).map_err(|error| at(error, path.display()))?;
         let bound = Bound { socket, file: SocketFile::of(path), is_ours: true };
-        DatagramServer::new(self.config, bound, handler)
+        DatagramServer::new(self.config, self.pool, bound, handler)
     }
 
     /// Takes over a socket that was made elsewhere, such as one that was inherited. Once
@@ -173,7 +194,12 @@ impl DatagramBuilder {
         F: Fn(Vec<u8>, S::Addr, &S) -> R + 'static,
         R: Outcome,
     {
-        DatagramServer::new(self.config, Bound { socket, file: None, is_ours: false }, handler)
+        DatagramServer::new(
+            self.config,
+            self.pool,
+            Bound { socket, file: None, is_ours: false },
+            handler,
+        )
     }
 }
 

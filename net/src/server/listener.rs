@@ -145,8 +145,9 @@ impl Accepts<UnixStream, std::os::unix::net::SocketAddr> for UnixListener {
 
 /// A listener, and what else is there since it was bound.
 pub(super) struct Bound<L> {
-    pub(super) listener: L,
+    /// Before the listener, without which the file's number might be another's.
     pub(super) file: Option<Arc<SocketFile>>,
+    pub(super) listener: L,
     pub(super) is_ours: bool,
     /// `None`: a server without worker processes.
     pub(super) part: Option<Part>,

@@ -5,6 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use corovent_runtime::group::Place;
+use corovent_runtime::group::Pool;
+use corovent_runtime::group::take_place;
 use corovent_runtime::sync::OwnedSemaphorePermit;
 use corovent_runtime::sync::Semaphore;
 
@@ -79,13 +82,45 @@ pub(super) fn at(error: io::Error, address: impl fmt::Display) -> io::Error {
     io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
-/// The right to run one handler, until it is dropped.
-pub(super) type Permit = OwnedSemaphorePermit;
+/// What a handler needs before it runs, where their number is limited.
+#[derive(Clone)]
+pub(super) enum Limit {
+    None,
+    Permits(Arc<Semaphore>),
+    /// Handlers are members of it.
+    Pool(Pool),
+}
 
-/// Waits for a permit, but not longer than `timeout`.
-pub(super) fn acquire(limit: &Arc<Semaphore>, timeout: Option<Duration>) -> Option<Permit> {
-    match timeout {
-        None => Some(limit.acquire_owned()),
-        Some(timeout) => limit.acquire_owned_timeout(timeout),
+/// The right to run one handler.
+pub(super) enum Permit {
+    Free,
+    /// Until it is dropped.
+    Of {
+        _held: OwnedSemaphorePermit,
+    },
+    /// Until the handler's coroutine has ended, which gets it.
+    Place(Place),
+}
+
+impl Limit {
+    /// The limit on one hub: a pool is its thread's, anything else counts for all threads.
+    pub(super) fn of(config: &Config, pool: Option<&Pool>) -> Limit {
+        match (pool, &config.limit) {
+            (Some(pool), _) => Limit::Pool(pool.clone()),
+            (None, Some(permits)) => Limit::Permits(Arc::clone(permits)),
+            (None, None) => Limit::None,
+        }
+    }
+
+    /// Waits for a permit, but not longer than `timeout`.
+    pub(super) fn acquire(&self, timeout: Option<Duration>) -> Option<Permit> {
+        match (self, timeout) {
+            (Limit::None, _) => Some(Permit::Free),
+            (Limit::Permits(permits), None) => Some(Permit::Of { _held: permits.acquire_owned() }),
+            (Limit::Permits(permits), Some(timeout)) => {
+                permits.acquire_owned_timeout(timeout).map(|held| Permit::Of { _held: held })
+            }
+            (Limit::Pool(pool), timeout) => take_place(pool, timeout).map(Permit::Place),
+        }
     }
 }

@@ -18,13 +18,14 @@ use crate::server::control::Control;
 use crate::server::control::Report;
 use crate::server::crew::Crew;
 use crate::server::listener::SocketFile;
+use crate::server::options::Limit;
 use crate::server::options::Permit;
-use crate::server::options::acquire;
 use crate::server::trouble::Backoff;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Kind;
 use crate::server::trouble::Trouble;
 use crate::server::trouble::kind_of;
+use crate::sys::listener::BACKLOG;
 
 /// How long one wait of the acceptor may last. In a build that cannot unwind no kill ends it,
 /// so it looks now and then whether the server stops.
@@ -88,7 +89,7 @@ impl<D: Door> Site<D> {
                     false => return Some(error),
                 },
             };
-            match self.crew.engage(peer, permit, move || job.run()) {
+            match self.crew.engage(peer, Some(permit), move || job.run()) {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     let pause = backoff.take();
@@ -102,18 +103,18 @@ impl<D: Door> Site<D> {
 
     /// Takes in one job, if there may be one more handler. Until there may be it stays in the
     /// kernel's queue, and this holds no permit until there is one.
-    fn take(&self) -> io::Result<(Option<Permit>, D::Peer, D::Job)> {
+    fn take(&self) -> io::Result<(Permit, D::Peer, D::Job)> {
         let wait = Wait::from_timeout(PATIENCE);
-        let Some(limit) = &self.crew.config.limit else {
+        if let Limit::None = self.crew.limit {
             let (peer, job) = self.door.take(wait)?;
-            return Ok((None, peer, job));
-        };
+            return Ok((Permit::Free, peer, job));
+        }
         self.door.ready(wait)?;
-        let Some(permit) = acquire(limit, PATIENCE) else {
+        let Some(permit) = self.crew.limit.acquire(PATIENCE) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let (peer, job) = self.door.take(Wait::NonBlocking)?;
-        Ok((Some(permit), peer, job))
+        Ok((permit, peer, job))
     }
 
     /// Waits as an error asks for; false if there is no going on.
@@ -139,8 +140,9 @@ impl<D: Door> Site<D> {
     /// Takes in what is in the queue already, which the kernel would drop when the door is
     /// closed. Where the number of handlers is limited they wait for their turn.
     fn empty_queue(&self) {
-        // More may be coming all the time, if others share the listener.
-        for _ in 0..self.crew.config.backlog {
+        // More may be coming all the time, if others share the listener; and a queue holds one
+        // more than it should.
+        for _ in 0..=self.crew.config.backlog.max(BACKLOG) {
             if !self.crew.control.has_time() {
                 return;
             }
@@ -149,12 +151,7 @@ impl<D: Door> Site<D> {
                 Err(error) if kind_of(&error) == Kind::Connection => continue,
                 Err(_) => return,
             };
-            let limit = self.crew.config.limit.clone();
-            let engaged = self.crew.engage(peer, None, move || {
-                let _permit = limit.map(|limit| limit.acquire_owned());
-                job.run()
-            });
-            if let Err(error) = engaged {
+            if let Err(error) = self.crew.engage(peer, None, move || job.run()) {
                 return self.count_error(&Trouble::Spawn { error: &error, pause: Duration::ZERO });
             }
         }

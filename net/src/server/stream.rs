@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use corovent_runtime::JoinHandle;
+use corovent_runtime::group::Pool;
 use corovent_runtime::spawn;
 
 use crate::addr::ToSocketAddrs;
@@ -18,6 +19,7 @@ use crate::server::control::EndOfSite;
 use crate::server::control::Handle;
 use crate::server::control::Report;
 use crate::server::control::Stats;
+use crate::server::control::Worker;
 use crate::server::crew::Crew;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
@@ -104,6 +106,7 @@ use crate::unix::UnixListener;
 pub struct StreamServer<L: Listener = TcpListener> {
     control: Arc<Control>,
     config: Arc<Config>,
+    pool: Option<Pool>,
     work: Work<L>,
     /// Taken when it is started.
     bound: RefCell<Option<Bound<L>>>,
@@ -169,6 +172,7 @@ impl StreamServer<UnixListener> {
 impl<L: Listener> StreamServer<L> {
     pub(super) fn new(
         config: Config,
+        pool: Option<Pool>,
         bound: Bound<L>,
         work: Work<L>,
     ) -> io::Result<StreamServer<L>> {
@@ -179,6 +183,7 @@ impl<L: Listener> StreamServer<L> {
         Ok(StreamServer {
             control: Control::new(),
             config: Arc::new(config),
+            pool,
             work,
             address: bound.listener.address()?,
             is_ours: bound.is_ours,
@@ -301,7 +306,7 @@ impl<L: Listener> StreamServer<L> {
         let wait = corovent_runtime::fd::Limit::None;
         let (stream, peer) = bound.listener().accept_within(wait)?;
         drop(bound);
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let address = peer.clone();
         crew.run(|| address, || self.work.call(stream, peer));
         Ok(())
@@ -339,12 +344,11 @@ impl<L: Listener> StreamServer<L> {
     }
 
     fn start_here(&self, bound: Bound<L>) {
-        let control = Arc::clone(&self.control);
-        let crew = Crew::new(&self.control, &self.config);
+        let crew = Crew::new(&self.control, &self.config, self.pool.as_ref());
         let door = Reception { listener: bound.listener, work: self.work.clone() };
         let site = Site { door, file: bound.file, crew };
         if self.control.begin(1) {
-            let end = EndOfSite::new(control);
+            let end = EndOfSite::new(&self.control, &self.config);
             spawn(move || end.with(site.serve()));
         }
     }
@@ -353,9 +357,9 @@ impl<L: Listener> StreamServer<L> {
         let Some(Part::Parent(passed)) = bound.part else { return };
         let (control, config) = (Arc::clone(&self.control), Arc::clone(&self.config));
         if self.control.begin(1) {
-            let end = EndOfSite::new(Arc::clone(&control));
+            let end = EndOfSite::new(&control, &self.config);
             let supervisor = Supervisor { passed, control, config };
-            let close = move || drop((bound.listener, bound.file));
+            let close = move || drop((bound.file, bound.listener));
             spawn(move || end.with(supervisor.serve(close)));
         }
     }
@@ -365,10 +369,10 @@ impl<L: Listener> StreamServer<L> {
         drop(bound);
         let control = Arc::clone(&self.control);
         if self.control.begin(1) {
-            let end = EndOfSite::new(Arc::clone(&control));
+            let end = EndOfSite::new(&control, &self.config);
             spawn(move || {
                 control.wait_for_stop(|| false);
-                drop(end);
+                end.with(Report::default());
             });
         }
     }
@@ -387,18 +391,19 @@ impl<L: Listener> StreamServer<L> {
             return Ok(());
         }
         let mut ends: Vec<_> =
-            listeners.iter().map(|_| EndOfSite::new(Arc::clone(&self.control))).collect();
+            listeners.iter().map(|_| EndOfSite::new(&self.control, &self.config)).collect();
         for (number, listener) in listeners.into_iter().enumerate() {
             let end = ends.pop().expect("there are as many");
             let (config, file) = (Arc::clone(&self.config), bound.file.clone());
             let (work, control) = (Arc::clone(work), Arc::clone(&self.control));
+            let worker = Worker::of(&self.control);
             let body = move || {
-                let serve = || {
-                    let crew = Crew::new(&control, &config);
+                let _worker = worker;
+                corovent_runtime::run(|| {
+                    let crew = Crew::new(&control, &config, None);
                     let door = Reception { listener, work: Work::<L>::Anywhere(work) };
-                    Site { door, file, crew }.serve()
-                };
-                end.with(corovent_runtime::run(serve));
+                    end.with(Site { door, file, crew }.serve());
+                });
             };
             let name = format!("corovent worker {number}");
             match thread::Builder::new().name(name).spawn(body) {
@@ -420,16 +425,19 @@ impl<L: Listener> StreamServer<L> {
         Some(watcher)
     }
 
-    /// Waits for the last steps of threads whose sites have ended; one that hangs is left.
+    /// Waits for the last steps of threads whose sites have ended; they are left if one hangs,
+    /// such as one with a handler that would not end.
     fn join_threads(&self) {
         let threads = self.threads.take();
-        if !self.control.is_running() {
-            if let Some(watcher) = self.end_watcher() {
-                // It gives nothing but that it was killed.
-                drop(watcher.join());
-            }
+        if !self.control.is_running() && self.control.wait_for_threads() {
             // A panic was told to the hook of the thread.
             threads.into_iter().for_each(|thread| drop(thread.join()));
+        }
+        if !self.control.is_running()
+            && let Some(watcher) = self.end_watcher()
+        {
+            // It gives nothing but that it was killed.
+            drop(watcher.join());
         }
     }
 }

@@ -49,7 +49,9 @@ pub use crate::group::imap::imap;
 pub use crate::group::imap::imap_unordered;
 pub use crate::group::map::map;
 pub use crate::group::pool::Full;
+pub use crate::group::pool::Place;
 pub use crate::group::pool::Pool;
+pub use crate::group::pool::take_place;
 
 /// Coroutines that are waited for and killed together.
 ///

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -362,20 +361,20 @@ impl Pool {
     }
 
     /// Takes a place, as soon as one is free.
-    pub(super) fn place(&self) -> Place<'_> {
+    pub(super) fn place(&self) -> Place {
         self.place_until(Deadline::NEVER).expect("without a deadline the time is never up")
     }
 
     /// Takes a place, if one is free.
-    pub(super) fn try_place(&self) -> Option<Place<'_>> {
+    pub(super) fn try_place(&self) -> Option<Place> {
         let taken = take(&mut self.group.members.places.lock().state);
-        taken.map(|()| Place { members: &self.group.members })
+        taken.map(|()| Place::of(&self.group.members))
     }
 
-    fn place_until(&self, deadline: Deadline) -> Option<Place<'_>> {
+    fn place_until(&self, deadline: Deadline) -> Option<Place> {
         let members = &self.group.members;
         match members.places.wait(deadline, What::Place, Mode::Plain, take) {
-            Ok(()) => Some(Place { members }),
+            Ok(()) => Some(Place::of(members)),
             Err(Outcome::Interrupted) => interrupted(),
             Err(_) => None,
         }
@@ -402,16 +401,41 @@ fn take(free: &mut usize) -> Option<()> {
     Some(())
 }
 
-/// A place that was taken, and is given back unless a coroutine gets it.
-pub(super) struct Place<'a> {
-    members: &'a Rc<Members>,
+/// Takes a place of a pool for a coroutine that the caller makes, as servers do, but does not
+/// wait for it longer than `timeout`; `None` if the time was up.
+///
+/// # Suspends
+///
+/// Until a place is free, or the time is up.
+pub fn take_place(pool: &Pool, timeout: Option<Duration>) -> Option<Place> {
+    pool.place_until(Deadline::after_option(timeout))
 }
 
-impl Place<'_> {
-    /// Makes a coroutine that was just spawned a member: the place is free when it has ended.
-    pub(super) fn give_to(self, head: &Head) {
+/// A place that was taken, and is given back unless a coroutine gets it.
+pub struct Place {
+    members: Rc<Members>,
+    is_given: bool,
+}
+
+impl Place {
+    fn of(members: &Rc<Members>) -> Place {
+        Place { members: Rc::clone(members), is_given: false }
+    }
+
+    /// Makes a coroutine of this thread a member, which has not ended and is none: the place is
+    /// free when it has ended.
+    ///
+    /// # Suspends
+    ///
+    /// Never.
+    pub fn give<T>(self, handle: &JoinHandle<T>) {
+        self.give_to(handle.side.head());
+    }
+
+    /// The same by its head.
+    pub(super) fn give_to(mut self, head: &Head) {
+        self.is_given = true;
         self.members.enter(head);
-        mem::forget(self);
     }
 
     #[track_caller]
@@ -426,9 +450,17 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.members.release_place();
+        if !self.is_given {
+            self.members.release_place();
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").finish_non_exhaustive()
     }
 }
 
