@@ -105,7 +105,7 @@ fn the_job_of_a_caller_that_was_killed_goes_on_to_its_end() {
                 });
             }
         });
-        yield_now();
+        until_waiting(1);
         task.kill();
         assert!(task.join().unwrap_err().is::<Killed>());
         assert!(!dropped.load(Ordering::SeqCst), "it has not ended");
