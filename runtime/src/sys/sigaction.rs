@@ -177,8 +177,10 @@ impl Drop for AlternateStack {
 #[unsafe(link_section = ".init_array")]
 static GIVE_MAIN_A_STACK: extern "C" fn() = {
     extern "C" fn give_main_a_stack() {
-        // SAFETY: the calls have no preconditions.
-        let is_main = unsafe { libc::gettid() == libc::getpid() };
+        // SAFETY: the call has no preconditions.
+        let thread = unsafe { libc::gettid() };
+        // SAFETY: as above.
+        let is_main = thread == unsafe { libc::getpid() };
         // Without it, std tries again.
         if is_main && let Ok(Some(stack)) = AlternateStack::ensure() {
             mem::forget(stack);
