@@ -25,6 +25,7 @@ use crate::support::is_message;
 use crate::support::on_drop;
 use crate::support::passes;
 use crate::support::run;
+use crate::support::until_waiting;
 use crate::support::was_killed;
 
 #[test]
@@ -104,7 +105,7 @@ fn the_job_of_a_caller_that_was_killed_goes_on_to_its_end() {
                 });
             }
         });
-        yield_now();
+        until_waiting(1);
         task.kill();
         assert!(task.join().unwrap_err().is::<Killed>());
         assert!(!dropped.load(Ordering::SeqCst), "it has not ended");
@@ -188,7 +189,7 @@ fn a_coroutine_that_unwinds_waits_for_its_job() {
                 park();
             }
         });
-        yield_now();
+        until_waiting(1);
         task.kill();
         (0..3).for_each(|_| yield_now());
         task.kill();
@@ -247,7 +248,8 @@ fn an_unwanted_result_may_panic_when_it_is_dropped() {
                 })
             })
             .collect();
-        yield_now();
+        // Each has begun its job, or its closure would be dropped here.
+        until_waiting(64);
         tasks.iter().for_each(|task| assert!(task.kill()));
         assert!(tasks.into_iter().all(was_killed));
         assert!(dropped_at.lock().unwrap().is_empty(), "the jobs go on");

@@ -10,6 +10,7 @@ use std::process::Child;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -28,6 +29,7 @@ use corovent::yield_now;
 use crate::support::child_command;
 use crate::support::passes;
 use crate::support::run;
+use crate::support::until_waiting;
 use crate::support::was_killed;
 
 /// Sends a signal to this thread, which has handled it when this returns; one for the process
@@ -35,6 +37,13 @@ use crate::support::was_killed;
 fn raise(signal: i32) {
     // SAFETY: raise(3) takes no pointer.
     assert_eq!(unsafe { libc::raise(signal) }, 0);
+}
+
+/// Lets the coroutines of this hub come to their ends.
+fn until_alone() {
+    while debug::counters().coroutines > 0 {
+        yield_now();
+    }
 }
 
 #[test]
@@ -48,7 +57,7 @@ fn child_waits_for_signals() {
     run(|| {
         let first = spawn(|| signal::wait(&[libc::SIGUSR1, libc::SIGUSR2]).unwrap());
         let second = spawn(|| signal::wait(&[libc::SIGUSR1]).unwrap());
-        yield_now();
+        until_waiting(2);
         raise(libc::SIGUSR1);
         assert_eq!(first.join().unwrap(), libc::SIGUSR1);
         assert_eq!(second.join().unwrap(), libc::SIGUSR1);
@@ -62,7 +71,7 @@ fn child_waits_for_signals() {
 
         // From a thread that has no hub, to a coroutine that is killed: nothing is lost.
         let killed = spawn(|| signal::wait(&[libc::SIGUSR2]));
-        yield_now();
+        until_waiting(1);
         killed.kill();
         assert!(killed.join().is_err());
         std::thread::spawn(|| raise(libc::SIGUSR2)).join().unwrap();
@@ -121,24 +130,122 @@ fn child_ends_threads_that_wait_for_signals() {
         for _ in 0..300 {
             std::thread::spawn(|| {
                 drop(spawn(|| signal::wait(&[libc::SIGUSR1])));
-                yield_now();
-                assert_eq!(corovent::debug::counters().waiting, 1);
+                until_waiting(1);
             })
             .join()
             .unwrap();
         }
         let waiter = spawn(|| signal::wait(&[libc::SIGUSR1]));
-        yield_now();
+        until_waiting(1);
         raise(libc::SIGUSR1);
         assert_eq!(waiter.join().unwrap().unwrap(), libc::SIGUSR1);
         assert!(crate::support::open_fds() < 50, "the places are taken over");
         // There is no limit but that of descriptors.
         let waiters: Vec<_> = (0..400).map(|_| spawn(|| signal::wait(&[libc::SIGUSR1]))).collect();
-        yield_now();
+        until_waiting(400);
         raise(libc::SIGUSR1);
         let heard = waiters.into_iter().map(|waiter| waiter.join().unwrap().unwrap());
         assert!(heard.collect::<Vec<_>>().iter().all(|signal| *signal == libc::SIGUSR1));
     });
+}
+
+/// The action in force for a signal.
+fn action_of(signal: i32) -> libc::sigaction {
+    // SAFETY: all zeros is a valid action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the action is writable.
+    assert_eq!(unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) }, 0);
+    action
+}
+
+#[test]
+fn what_cannot_be_heard_is_not_caught() {
+    passes("signals::child_cannot_listen");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_cannot_listen() {
+    let kept = Signals::new(&[signal::SIGUSR2]).unwrap();
+    let both = [signal::SIGUSR1, signal::SIGUSR2, libc::SIGKILL];
+    assert_eq!(Signals::new(&both).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the record is writable.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    limit.rlim_cur = 0;
+    // SAFETY: the record is readable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    // The bell of the call that failed is there still, and taken here.
+    let _taken = Signals::new(&[signal::SIGUSR2]).unwrap();
+    let error = Signals::new(&[signal::SIGTERM]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    assert_eq!(action_of(signal::SIGUSR1).sa_sigaction, libc::SIG_DFL);
+    assert_eq!(action_of(signal::SIGTERM).sa_sigaction, libc::SIG_DFL);
+    // What others hear stays caught.
+    raise(signal::SIGUSR2);
+    assert_eq!(kept.try_wait(), Some(signal::SIGUSR2));
+}
+
+/// One hub clears the bell of which the other is yet to be told.
+#[test]
+fn every_signal_finds_one_of_those_who_share_a_listener() {
+    passes("signals::child_shares_a_listener");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_shares_a_listener() {
+    run(|| {
+        // Named twice, heard once.
+        let kinds = [signal::SIGUSR1, signal::SIGUSR1];
+        let signals = Arc::new(Signals::new(&kinds).unwrap());
+        let there = Arc::clone(&signals);
+        let ((waits, is_waiting), (go, may_go)) = (mpsc::channel(), mpsc::channel::<()>());
+        let other = std::thread::spawn(move || {
+            let waiter = spawn(move || there.wait().unwrap());
+            until_waiting(1);
+            waits.send(()).unwrap();
+            // Its hub is stopped meanwhile.
+            may_go.recv().unwrap();
+            waiter.join().unwrap()
+        });
+        is_waiting.recv().unwrap();
+        raise(signal::SIGUSR1);
+        raise(signal::SIGUSR1);
+        assert_eq!(signals.wait().unwrap(), signal::SIGUSR1);
+        go.send(()).unwrap();
+        assert_eq!(other.join().unwrap(), signal::SIGUSR1);
+        assert_eq!(signals.try_wait(), None);
+    });
+}
+
+/// std unmaps the stack for handlers that it has given to the main thread, while that goes on.
+#[test]
+fn an_exit_on_another_thread_harms_no_handler_on_main() {
+    let status = child_command("signals::child_exits_beside_main").output().unwrap().status;
+    assert_eq!(status.code(), Some(7), "{status}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_exits_beside_main() {
+    static HEARD: OnceLock<Signals> = OnceLock::new();
+
+    extern "C" fn signal_main() {
+        let pid = libc::c_long::from(std::process::id() as i32);
+        // SAFETY: the call takes no pointer.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, libc::SIGUSR1) };
+        assert_eq!(sent, 0);
+        while HEARD.get().unwrap().try_wait().is_none() {
+            std::thread::yield_now();
+        }
+    }
+
+    HEARD.set(Signals::new(&[signal::SIGUSR1]).unwrap()).unwrap();
+    // SAFETY: the function may be called at any exit.
+    assert_eq!(unsafe { libc::atexit(signal_main) }, 0);
+    let exit = std::thread::spawn(|| std::process::exit(7));
+    let _ = exit.join();
 }
 
 /// Between its waits a listener misses nothing, whatever others are told.
@@ -180,7 +287,7 @@ fn child_listens() {
             spawn(move || shared.wait().unwrap())
         };
         let (one, killed, two) = (waiter(), waiter(), waiter());
-        yield_now();
+        until_waiting(3);
         raise(signal::SIGUSR1);
         killed.kill();
         raise(signal::SIGUSR2);
@@ -280,18 +387,14 @@ fn child_handles_signals() {
         raise(signal::SIGUSR1);
         drop(guard);
         raise(signal::SIGUSR1);
-        while debug::counters().coroutines > 0 {
-            yield_now();
-        }
+        until_alone();
         assert_eq!(log.borrow().len(), 6);
 
         // The guard may be dropped on another thread.
         let guard = signal::on(&[signal::SIGUSR1], |_| ()).unwrap();
         yield_now();
         std::thread::spawn(move || drop(guard)).join().unwrap();
-        while debug::counters().coroutines > 0 {
-            yield_now();
-        }
+        until_alone();
         let error = signal::on(&[libc::SIGKILL], |_| ()).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     });
@@ -325,7 +428,7 @@ fn child_is_woken_by_a_handler() {
         park();
         kill.wait().unwrap();
         drop(guard);
-        yield_now();
+        until_alone();
         debug::deadlock(before);
     });
 }
@@ -360,7 +463,7 @@ fn child_handles_signals_on_many_hubs() {
                         park();
                     }
                     drop(guard);
-                    yield_now();
+                    until_alone();
                 });
             })
         })
@@ -396,7 +499,7 @@ fn child_handles_sigchld() {
             sleep(Duration::from_micros(10));
         }
         drop(guard);
-        yield_now();
+        until_alone();
     });
 }
 
@@ -479,11 +582,7 @@ fn child_has_alternate_stacks() {
 
     run(|| {
         let signals = Signals::new(&[signal::SIGUSR1]).unwrap();
-        // SAFETY: all zeros is a valid action.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        let none = std::ptr::null();
-        // SAFETY: the action is writable.
-        assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, none, &raw mut action) }, 0);
+        let action = action_of(libc::SIGUSR1);
         assert_ne!(action.sa_flags & libc::SA_ONSTACK, 0);
         assert_ne!(action.sa_flags & libc::SA_RESTART, 0);
         assert!(has_alternate_stack());
@@ -601,7 +700,7 @@ fn child_drains() {
         let served = served.take();
         served.into_iter().for_each(|task| task.join().unwrap());
         drop(guard);
-        yield_now();
+        until_alone();
         println!("drained");
     });
 }

@@ -35,6 +35,14 @@ pub(crate) fn assert_clean() {
     assert_eq!(debug::counters(), debug::Counters::default(), "left behind:\n{}", debug::dump());
 }
 
+/// Lets the others of this hub run until so many of them wait, whoever has its turn first.
+pub(crate) fn until_waiting(count: usize) {
+    let waiting = || debug::dump().tasks().filter(|task| task.state() == "blocked").count();
+    while waiting() < count {
+        corovent::yield_now();
+    }
+}
+
 /// The bodies that are running, each with the time by which it is late.
 static WATCHED: Mutex<Vec<(thread::ThreadId, String, Instant)>> = Mutex::new(Vec::new());
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -30,6 +31,7 @@ use corovent::yield_now;
 use crate::support::is_message;
 use crate::support::on_drop;
 use crate::support::run;
+use crate::support::until_waiting;
 use crate::support::was_killed;
 
 /// How many threads of this process have a name.
@@ -156,6 +158,51 @@ fn a_callback_that_comes_after_the_end_runs() {
         let (sender, receiver) = mpsc::channel();
         late.on_done_in_pool(move |result| sender.send(result.unwrap()).unwrap());
         assert_eq!(receiver.recv().unwrap(), 8);
+    });
+}
+
+/// It is counted like a job, and may wake its hub like one.
+#[test]
+fn a_callback_that_comes_after_the_end_is_waited_for() {
+    run(|| {
+        let before = debug::deadlock(debug::Scope::Hub);
+        let pool = Arc::new(ThreadPool::new(1));
+        let finished = || {
+            let job = pool.submit(|| 5usize);
+            while !job.is_finished() {
+                yield_now();
+            }
+            job
+        };
+        let (first, second) = (finished(), finished());
+        let busy = Busy::start(&pool);
+        let called = Arc::new(AtomicBool::new(false));
+        let there = Arc::clone(&called);
+        first.on_done_in_pool(move |_| there.store(true, Ordering::SeqCst));
+        busy.end();
+        pool.join();
+        assert!(called.load(Ordering::SeqCst));
+
+        let busy = Busy::start(&pool);
+        let root = corovent::current();
+        second.on_done_in_pool(move |_| {
+            std::thread::sleep(Duration::from_millis(5));
+            root.unpark();
+        });
+        busy.end();
+        park();
+        // Those of a pool that is killed are called there.
+        let (late, sum) = (finished(), Arc::new(AtomicUsize::new(0)));
+        let busy = Busy::start(&pool);
+        let there = Arc::clone(&sum);
+        late.on_done_in_pool(move |result| {
+            there.fetch_add(result.unwrap(), Ordering::SeqCst);
+        });
+        pool.kill();
+        assert_eq!(sum.load(Ordering::SeqCst), 5);
+        busy.end();
+        pool.join();
+        debug::deadlock(before);
     });
 }
 
@@ -339,7 +386,7 @@ fn a_pool_that_is_shut_down_does_what_was_submitted_and_no_more() {
             let pool = Arc::clone(&pool);
             move || pool.shutdown()
         });
-        yield_now();
+        until_waiting(1);
         assert!(!shutting.is_finished(), "a job runs");
         assert!(matches!(pool.try_submit(|| ()), Err(TrySubmitError::ShutDown(_))));
         let refused = catch_unwind(AssertUnwindSafe(|| pool.submit(|| ()))).unwrap_err();
@@ -428,8 +475,11 @@ fn a_line_with_a_limit_makes_the_submitter_wait() {
                 job.join().unwrap()
             })
         };
-        let (third, fourth, fifth) = (submitter(3), submitter(4), submitter(5));
-        yield_now();
+        let [third, fourth, fifth] = [3, 4, 5].map(|n| {
+            let submitter = submitter(n);
+            until_waiting(n as usize - 2);
+            submitter
+        });
         assert_eq!(*log.borrow(), [0; 0], "they wait for room");
         third.kill();
         assert!(was_killed(third));

@@ -47,23 +47,39 @@ pub fn reset(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the signal be counted from now on.
-pub(super) fn catch(signal: i32) -> io::Result<()> {
+/// Makes the signals be counted from now on: all of them, or none if that fails.
+pub(super) fn catch(signals: &[i32]) -> io::Result<()> {
     let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
-    if !(1..SIGNALS as i32).contains(&signal) || faults.contains(&signal) {
+    let is_fit = |signal: &i32| (1..SIGNALS as i32).contains(signal) && !faults.contains(signal);
+    if let Some(signal) = signals.iter().find(|signal| !is_fit(signal)) {
         let message = format!("signal {signal} cannot be waited for");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     let mut before = BEFORE.lock();
-    let slot = &mut before[signal as usize];
-    if slot.is_none() {
-        let was = Action::current(signal)?;
-        let action = Action::handle(on_signal, libc::SA_RESTART | libc::SA_ONSTACK);
-        // SAFETY: the handler changes atomics and calls write(2) only, and keeps errno.
-        unsafe { action.install(signal) }?;
-        *slot = Some(was);
+    let caught_by_others = *before;
+    let caught = signals.iter().try_for_each(|signal| {
+        let slot = &mut before[*signal as usize];
+        if slot.is_none() {
+            let was = Action::current(*signal)?;
+            let action = Action::handle(on_signal, libc::SA_RESTART | libc::SA_ONSTACK);
+            // SAFETY: the handler changes atomics and calls write(2) only, and keeps errno.
+            unsafe { action.install(*signal) }?;
+            *slot = Some(was);
+        }
+        Ok(())
+    });
+    if caught.is_err() {
+        for (signal, slot) in before.iter_mut().enumerate() {
+            if caught_by_others[signal].is_none()
+                && let Some(action) = slot.take()
+            {
+                // SAFETY: the action was in force before, so its handler is fit to be one. The
+                // call has just succeeded for this signal.
+                let _ = unsafe { action.install(signal as i32) };
+            }
+        }
     }
-    Ok(())
+    caught
 }
 
 /// How often a signal has come; the number goes round.

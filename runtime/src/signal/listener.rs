@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 
 use crate::fd::Direction;
@@ -72,7 +73,8 @@ pub(super) struct Heard {
 
 impl Signals {
     /// Begins to listen. The first listener for a signal replaces what the signal did before,
-    /// for the whole process, until [`reset`](crate::signal::reset).
+    /// for the whole process, until [`reset`](crate::signal::reset); if this fails nothing is
+    /// replaced. A signal that is named twice is given as if it were named once.
     ///
     /// # Suspends
     ///
@@ -91,16 +93,19 @@ impl Signals {
         signals: &[i32],
         take_bell: impl FnOnce() -> io::Result<Ringing>,
     ) -> io::Result<Signals> {
-        for signal in signals {
-            catch(*signal)?;
-        }
+        // First: what cannot be heard is not caught.
         let bell = take_bell()?;
-        // Looked at when the bell can be heard: who comes after this rings.
-        let heard = |signal: &i32| {
-            let count = AtomicU32::new(count_of(*signal));
-            Heard { signal: *signal, count }
-        };
-        let kinds = signals.iter().map(heard).collect();
+        catch(signals)?;
+        let mut kinds: Vec<Heard> = Vec::with_capacity(signals.len());
+        for signal in signals {
+            // One that is named twice is heard once.
+            if kinds.iter().all(|heard| heard.signal != *signal) {
+                // Looked at when the bell can be heard: who comes after this rings.
+                let count = AtomicU32::new(count_of(*signal));
+                kinds.push(Heard { signal: *signal, count });
+            }
+        }
+        let kinds = kinds.into();
         Ok(Signals { kinds, source: Source::new(bell.as_fd()), _bell: bell })
     }
 
@@ -145,7 +150,13 @@ impl Signals {
                 // Cleared first: a signal that comes after the look rings again.
                 epoll::eventfd_clear(fd);
                 match self.kinds.iter().find(|heard| take(heard)) {
-                    Some(heard) => Ok(Done::more(heard.signal)),
+                    Some(heard) => {
+                        // Those of other hubs who wait here were told of what was just cleared.
+                        if self.kinds.iter().any(Heard::has_more) {
+                            epoll::eventfd_raise(fd.as_raw_fd());
+                        }
+                        Ok(Done::more(heard.signal))
+                    }
                     None => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
                 }
             },
@@ -154,6 +165,11 @@ impl Signals {
 }
 
 impl Heard {
+    /// Whether the signal has come since it was last taken here.
+    fn has_more(&self) -> bool {
+        self.count.load(Ordering::SeqCst) != count_of(self.signal)
+    }
+
     /// Takes the signal if it has come since it was last taken here.
     fn take(&self) -> bool {
         let next = |heard: u32| (heard != count_of(self.signal)).then(|| heard.wrapping_add(1));

@@ -168,6 +168,27 @@ impl Drop for AlternateStack {
     }
 }
 
+/// Gives the main thread a stack for handlers before std does, which keeps to it then. std's own
+/// is unmapped by `process::exit` on whichever thread calls it, though main may be in a handler
+/// there, or get a signal before the process is gone.
+#[cfg(not(miri))]
+#[used]
+// SAFETY: the section holds functions of this form, which the loader calls once each.
+#[unsafe(link_section = ".init_array")]
+static GIVE_MAIN_A_STACK: extern "C" fn() = {
+    extern "C" fn give_main_a_stack() {
+        // SAFETY: the call has no preconditions.
+        let thread = unsafe { libc::gettid() };
+        // SAFETY: as above.
+        let is_main = thread == unsafe { libc::getpid() };
+        // Without it, std tries again.
+        if is_main && let Ok(Some(stack)) = AlternateStack::ensure() {
+            mem::forget(stack);
+        }
+    }
+    give_main_a_stack
+};
+
 /// Does something and leaves `errno` as the code before it had it; async-signal-safe.
 pub(crate) fn preserving_errno(f: impl FnOnce()) {
     // SAFETY: the call has no preconditions.

@@ -71,6 +71,12 @@ impl Pool {
         self.desk.lock().state.enter_line(line_max)
     }
 
+    /// Counts a callback that comes after its job: there is room for it, and it is too late to
+    /// refuse it.
+    pub(super) fn enter_line_late(&self) {
+        self.desk.lock().state.in_line += 1;
+    }
+
     /// The limit of the line for the running code: a job that waited for others of its pool to
     /// begin could wait for ever.
     fn line_max_here(&self) -> usize {

@@ -52,6 +52,14 @@ impl Home {
         }
     }
 
+    /// The desk where its jobs are counted.
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        match self {
+            Home::General => None,
+            Home::Pool(pool) => Some(pool),
+        }
+    }
+
     fn put_in_line(&self, job: lane::Job) {
         match self {
             Home::General => Lane::submit(&&GENERAL, job),
@@ -191,7 +199,12 @@ impl<T> Job<T> {
             None => inner.state.heir = Heir::Callback(callback),
             Some(result) => {
                 drop(inner);
-                let call = LateCall(Some((callback, result)));
+                let hub = hub::current().map(Holder::new);
+                let pool = self.home.pool().cloned();
+                if let Some(pool) = &pool {
+                    pool.enter_line_late();
+                }
+                let call = LateCall { call: Some((callback, result)), _hub: hub, pool };
                 self.home.put_in_line(Box::new(move |_| drop(call)));
             }
         }
@@ -209,13 +222,9 @@ impl<T> Job<T> {
     /// Runs the job, if nobody else has begun or cancelled it.
     fn run(&self) {
         let Some(Work { f, hub: holder }) = self.leave_line(Stage::Running) else { return };
-        let result = match hub::current() {
-            Some(hub) => hub.catch(f),
-            None => panic::catch_unwind(AssertUnwindSafe(f)),
-        };
-        self.end(result);
+        self.end(catch(f));
         drop(holder);
-        if let Home::Pool(pool) = &self.home {
+        if let Some(pool) = self.home.pool() {
             pool.end_job();
         }
     }
@@ -237,7 +246,7 @@ impl<T> Job<T> {
         let Some(work) = self.leave_line(Stage::Running) else { return false };
         self.end(result);
         drop_quietly(work);
-        if let Home::Pool(pool) = &self.home {
+        if let Some(pool) = self.home.pool() {
             pool.end_job();
         }
         true
@@ -249,7 +258,7 @@ impl<T> Job<T> {
         let Stage::InLine(_) = inner.state.stage else { return None };
         let before = mem::replace(&mut inner.state.stage, next);
         drop(inner);
-        if let Home::Pool(pool) = &self.home {
+        if let Some(pool) = self.home.pool() {
             pool.begin_job();
         }
         match before {
@@ -283,22 +292,42 @@ impl<T> Job<T> {
     }
 }
 
-/// A callback that came after the end of its job. It is called even if the line is cleared.
-struct LateCall<T>(Option<(Callback<T>, thread::Result<T>)>);
+/// A callback that came after the end of its job: a job of its own. It is called even if the
+/// line is cleared.
+struct LateCall<T> {
+    call: Option<(Callback<T>, thread::Result<T>)>,
+    /// The hub that has left it, which it may wake.
+    _hub: Option<Holder>,
+    /// Where it is counted.
+    pool: Option<Arc<Pool>>,
+}
 
 impl<T> Drop for LateCall<T> {
     fn drop(&mut self) {
-        if let Some((callback, result)) = self.0.take() {
+        if let Some(pool) = &self.pool {
+            pool.begin_job();
+        }
+        if let Some((callback, result)) = self.call.take() {
             call_back(callback, result);
+        }
+        if let Some(pool) = &self.pool {
+            pool.end_job();
         }
     }
 }
 
 /// Calls a callback, whose panic is printed when it happens.
 fn call_back<T>(callback: Callback<T>, result: thread::Result<T>) {
-    let called = panic::catch_unwind(AssertUnwindSafe(|| callback(result)));
-    if let Err(payload) = called {
+    if let Err(payload) = catch(|| callback(result)) {
         drop_quietly(payload);
+    }
+}
+
+/// Calls a closure of the user's, and catches what unwinds out of it.
+fn catch<T>(f: impl FnOnce() -> T) -> thread::Result<T> {
+    match hub::current() {
+        Some(hub) => hub.catch(f),
+        None => panic::catch_unwind(AssertUnwindSafe(f)),
     }
 }
 
