@@ -13,7 +13,6 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::RefUnwindSafe;
-use std::pin::Pin;
 use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
@@ -30,15 +29,13 @@ use crate::join::JoinHandle;
 use crate::packet::Observer;
 use crate::scheduler::Outcome;
 use crate::select::Selectable;
-use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::process::abort_with;
 use crate::task::Builder;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 use crate::wait_queue::WaitQueue;
 
 /// A scope in which coroutines are spawned: the mirror of [`std::thread::Scope`].
@@ -298,23 +295,7 @@ impl<T> ScopedJoinHandle<'_, T> {
 
 impl<T> Selectable for ScopedJoinHandle<'_, T> {}
 
-impl<T> Waitable for ScopedJoinHandle<'_, T> {
-    fn is_ready(&self) -> bool {
-        self.handle.is_ready()
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.handle.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.handle.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        self.handle.pass_on();
-    }
-}
+waits_as!([T] ScopedJoinHandle<'_, T>, this => this.handle);
 
 impl Family {
     /// Whether the running code is on the thread of the scope's hub.

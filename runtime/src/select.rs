@@ -10,6 +10,8 @@
 //! taken here.
 
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub;
@@ -39,7 +41,8 @@ use crate::wait_queue::Spot;
 /// | [`Event`](crate::sync::Event) | it is set, or was while the select waited |
 /// | [`AsyncResult`](crate::sync::AsyncResult) | `get` need not wait |
 ///
-/// It is implemented here only.
+/// References and pointers (`&`, `Rc`, `Arc`) wait for what they point to. It is implemented here
+/// only.
 #[expect(private_bounds, reason = "nobody else can implement it")]
 pub trait Selectable: Waitable {}
 
@@ -321,6 +324,64 @@ impl<W: Waitable + ?Sized> Drop for Waiting<'_, W> {
         }
     }
 }
+
+/// Implements `Waitable` for what waits as something in it does.
+macro_rules! waits_as {
+    ([$($generics:tt)*] $type:ty, $this:ident => $inner:expr) => {
+        impl<$($generics)*> $crate::select::Waitable for $type {
+            fn is_ready(&self) -> bool {
+                let $this = self;
+                $inner.is_ready()
+            }
+
+            fn was_ready(&self, was_woken: bool) -> bool {
+                let $this = self;
+                $inner.was_ready(was_woken)
+            }
+
+            fn link(&self, spot: &$crate::wait_queue::Spot<'_>) -> bool {
+                let $this = self;
+                $inner.link(spot)
+            }
+
+            fn unlink(&self, node: std::pin::Pin<&$crate::wait_queue::Node>) -> bool {
+                let $this = self;
+                $inner.unlink(node)
+            }
+
+            fn pass_on(&self) {
+                let $this = self;
+                $inner.pass_on();
+            }
+
+            fn is_linked(&self, node: std::pin::Pin<&$crate::wait_queue::Node>) -> bool {
+                let $this = self;
+                $inner.is_linked(node)
+            }
+        }
+    };
+}
+
+pub(crate) use waits_as;
+
+/// What is pointed to is waited for.
+macro_rules! through_pointers {
+    ($($pointer:ty),*) => {$(
+        waits_as!([S: Waitable + ?Sized] $pointer, this => (**this));
+
+        impl<S: Selectable + ?Sized> Selectable for $pointer {}
+
+        impl<S: Takeable + ?Sized> Takeable for $pointer {
+            type Output = S::Output;
+
+            fn try_take(&self) -> Option<S::Output> {
+                (**self).try_take()
+            }
+        }
+    )*};
+}
+
+through_pointers!(&S, Arc<S>, Rc<S>);
 
 impl<T> Selectable for JoinHandle<T> {}
 

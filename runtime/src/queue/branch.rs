@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::queue::errors::PutError;
@@ -10,10 +11,9 @@ use crate::select;
 use crate::select::Selectable;
 use crate::select::Takeable;
 use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sync::mpsc::Receiver;
 use crate::sys::clock::Deadline;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 
 /// A branch. It is implemented here only.
 #[expect(private_bounds, reason = "nobody else can implement it")]
@@ -76,6 +76,36 @@ pub trait PutBranch<T>: Waitable {
     /// What became of the item; `None` if it is where it was.
     fn into_result(self: Box<Self>) -> Option<Result<(), PutError<T>>>;
 }
+
+/// Queues are shared by pointers.
+macro_rules! through_pointers {
+    ($($pointer:ty),*) => {$(
+        impl<Q: Gets + ?Sized> Gets for $pointer {
+            type Item = Q::Item;
+
+            fn next_item(&self) -> Option<Q::Item> {
+                (**self).next_item()
+            }
+
+            fn next_item_now(&self) -> Option<Q::Item> {
+                (**self).next_item_now()
+            }
+        }
+
+        impl<Q: Puts + ?Sized> Puts for $pointer {
+            type Item = Q::Item;
+
+            fn branch<'a>(
+                &'a self,
+                slot: &'a mut Option<Q::Item>,
+            ) -> Box<dyn PutBranch<Q::Item> + 'a> {
+                (**self).branch(slot)
+            }
+        }
+    )*};
+}
+
+through_pointers!(&Q, Arc<Q>, Rc<Q>);
 
 /// `get(&queue)`: the next item.
 pub fn get<Q: Gets + Takeable>(queue: &Q) -> Taking<'_, Q> {
@@ -164,31 +194,7 @@ impl<S: Takeable> Branch for Taking<'_, S> {
     }
 }
 
-impl<S: Takeable> Waitable for Taking<'_, S> {
-    fn is_ready(&self) -> bool {
-        self.source.is_ready()
-    }
-
-    fn was_ready(&self, was_woken: bool) -> bool {
-        self.source.was_ready(was_woken)
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.source.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.source.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        self.source.pass_on();
-    }
-
-    fn is_linked(&self, node: Pin<&Node>) -> bool {
-        self.source.is_linked(node)
-    }
-}
+waits_as!([S: Takeable] Taking<'_, S>, this => this.source);
 
 impl<S: Selectable> Branch for Knowing<'_, S> {
     fn try_take(&self, was_woken: bool) -> bool {
@@ -202,31 +208,7 @@ impl<S: Selectable> Branch for Knowing<'_, S> {
     }
 }
 
-impl<S: Selectable> Waitable for Knowing<'_, S> {
-    fn is_ready(&self) -> bool {
-        self.thing.is_ready()
-    }
-
-    fn was_ready(&self, was_woken: bool) -> bool {
-        self.thing.was_ready(was_woken)
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.thing.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.thing.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        self.thing.pass_on();
-    }
-
-    fn is_linked(&self, node: Pin<&Node>) -> bool {
-        self.thing.is_linked(node)
-    }
-}
+waits_as!([S: Selectable] Knowing<'_, S>, this => this.thing);
 
 impl<T> Branch for Put<'_, T> {
     fn try_take(&self, _: bool) -> bool {
@@ -234,27 +216,7 @@ impl<T> Branch for Put<'_, T> {
     }
 }
 
-impl<T> Waitable for Put<'_, T> {
-    fn is_ready(&self) -> bool {
-        self.inner.is_ready()
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.inner.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.inner.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        self.inner.pass_on();
-    }
-
-    fn is_linked(&self, node: Pin<&Node>) -> bool {
-        self.inner.is_linked(node)
-    }
-}
+waits_as!([T] Put<'_, T>, this => this.inner);
 
 impl<S: Takeable> fmt::Debug for Taking<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
