@@ -1033,7 +1033,9 @@ fn a_long_call_moves_a_part() {
             assert!(there == data);
         }
         let endless = File::open("/dev/zero").unwrap();
-        assert_eq!((&endless).read(&mut vec![1; 3 * MOST]).unwrap(), MOST);
+        // A signal of another test may cut it short.
+        let count = (&endless).read(&mut vec![1; 3 * MOST]).unwrap();
+        assert!((1..=MOST).contains(&count), "{count}");
     });
 }
 
