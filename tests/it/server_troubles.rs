@@ -75,9 +75,11 @@ fn in_a_process_of_its_own_without_descriptors() {
         assert_eq!(told.lock().unwrap().len() as u64, errors);
         assert!(told.lock().unwrap()[0].contains("the next attempt is in 10ms"));
         fill.truncate(1);
+        let start = Instant::now();
         let clients: Vec<_> =
             queued.into_iter().map(|stream| spawn(move || ping(TcpStream::from(stream)))).collect();
         clients.into_iter().for_each(|client| client.join().unwrap());
+        let recovery = start.elapsed();
         until(|| server.stats().active == 1);
         // The pauses begin anew, and a stop does not wait for their end.
         let late = std::net::TcpStream::connect(addr).unwrap();
@@ -89,7 +91,7 @@ fn in_a_process_of_its_own_without_descriptors() {
         assert_eq!(report.killed, [steady.local_addr().unwrap().to_string()]);
         assert!(ended(late));
         drop(fill);
-        eprintln!("ok");
+        eprintln!("ok: {used:?} of CPU in 500 ms, 20 clients served {recovery:?} later");
     });
 }
 
