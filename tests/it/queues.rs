@@ -8,6 +8,9 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc;
 use std::thread as os;
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ use corovent::queue::Queue;
 use corovent::queue::TryGetError;
 use corovent::queue::TryPutError;
 use corovent::scope;
+use corovent::select;
 use corovent::spawn;
 use corovent::thread::park;
 use corovent::timeout;
@@ -727,5 +731,156 @@ fn all_who_waited_for_items_that_were_out_go_on() {
             let taken = taken.filter(Result::is_ok).count();
             assert_eq!(taken + closing.join().unwrap(), 2);
         });
+    });
+}
+
+/// An item that is compared and cloned for ever while the flag is up.
+struct Endless(i32, Arc<AtomicBool>);
+
+impl Endless {
+    fn stop(&self) {
+        while self.1.load(SeqCst) {
+            park();
+        }
+    }
+}
+
+impl Clone for Endless {
+    fn clone(&self) -> Endless {
+        self.stop();
+        Endless(self.0, Arc::clone(&self.1))
+    }
+}
+
+impl PartialEq for Endless {
+    fn eq(&self, other: &Endless) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Endless {}
+
+impl PartialOrd for Endless {
+    fn partial_cmp(&self, other: &Endless) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Endless {
+    fn cmp(&self, other: &Endless) -> Ordering {
+        self.stop();
+        self.0.cmp(&other.0)
+    }
+}
+
+/// Lets a coroutine of a thread take items out, does something meanwhile, and ends the thread.
+fn lose_items<Q: Send + Sync + 'static>(
+    queue: &Arc<Q>,
+    flag: &Arc<AtomicBool>,
+    take_out: fn(&Q),
+    meanwhile: impl FnOnce(),
+) {
+    let ((out, is_out), (end, is_end)) = (mpsc::channel(), mpsc::channel());
+    flag.store(true, SeqCst);
+    let queue = Arc::clone(queue);
+    let thread = os::spawn(move || {
+        spawn(move || take_out(&queue));
+        yield_now();
+        out.send(()).unwrap();
+        is_end.recv().unwrap();
+    });
+    is_out.recv().unwrap();
+    meanwhile();
+    // Whoever compares from now on is done soon; but the one that has stopped is not woken.
+    flag.store(false, SeqCst);
+    end.send(()).unwrap();
+    thread.join().unwrap();
+}
+
+/// A thread ends while one of its coroutines compares or clones: what is out is lost, and those
+/// who wait, on other threads, go on with what there is and what comes.
+#[test]
+fn those_who_wait_for_items_that_are_lost_go_on() {
+    run(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let item = |n| Endless(n, Arc::clone(&flag));
+        // Three are out, and two wait for the room.
+        let queue = Arc::new(PriorityQueue::bounded(3));
+        [3, 1, 2].into_iter().for_each(|n| queue.put(item(n)).unwrap());
+        scope(|scope| {
+            let mut getters = Vec::new();
+            let mut elsewhere = None;
+            lose_items(
+                &queue,
+                &flag,
+                |queue| drop(queue.get()),
+                || {
+                    let get = || queue.get().unwrap().0;
+                    getters.push(scope.spawn(get));
+                    getters.push(scope.spawn(|| select!(item = get(&*queue) => item.unwrap().0)));
+                    for n in [4, 5] {
+                        let (queue, item) = (&queue, item(n));
+                        scope.spawn(move || queue.put(item).unwrap());
+                    }
+                    let queue = Arc::clone(&queue);
+                    elsewhere = Some(os::spawn(move || queue.get().unwrap().0));
+                    yield_now();
+                },
+            );
+            queue.put(item(6)).unwrap();
+            let mut got: Vec<i32> = getters.into_iter().map(|task| task.join().unwrap()).collect();
+            got.push(elsewhere.unwrap().join().unwrap());
+            got.sort_unstable();
+            assert_eq!(got, [4, 5, 6]);
+        });
+        assert!(queue.is_empty());
+        // One is out, and the other two are given to whoever closes the queue.
+        let queue: Arc<Queue<_>> = Arc::new([1, 2, 3].map(item).into_iter().collect());
+        scope(|scope| {
+            let mut closing = None;
+            let close = || {
+                closing = Some(scope.spawn(|| queue.close_now()));
+                yield_now();
+            };
+            lose_items(&queue, &flag, |queue| drop(queue.peek()), close);
+            let left = closing.unwrap().join().unwrap();
+            assert!(left.iter().map(|item| item.0).eq([2, 3]));
+        });
+    });
+}
+
+/// Those who come when that thread has ended do not wait for the items either.
+#[test]
+fn a_queue_goes_on_without_items_that_are_lost() {
+    run(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let item = |n| Endless(n, Arc::clone(&flag));
+        let queue = Arc::new(PriorityQueue::bounded(2));
+        let lose = || {
+            while queue.try_put(item(1)).is_ok() {}
+            lose_items(&queue, &flag, |queue| drop(queue.get()), || ());
+        };
+        lose();
+        assert!(queue.try_get().is_err());
+        lose();
+        queue.put(item(2)).unwrap();
+        assert_eq!(queue.get().map(|item| item.0), Ok(2));
+        lose();
+        queue.try_put(item(3)).unwrap();
+        assert_eq!(queue.peek().map(|item| item.0), Ok(3));
+        lose();
+        assert!(queue.get_timeout(SHORT).is_err());
+        lose();
+        // In the same place of another thread, which may have got the memory of that one.
+        let own = Arc::clone(&queue);
+        let coroutine = move || spawn(move || own.get_timeout(SHORT).is_err()).join().unwrap();
+        assert!(os::spawn(coroutine).join().unwrap());
+        lose();
+        assert!(queue.close_now().is_empty());
+        let queue = Arc::new(Queue::bounded(2));
+        [1, 2].into_iter().for_each(|n| queue.put(item(n)).unwrap());
+        lose_items(&queue, &flag, |queue| drop(queue.peek()), || ());
+        queue.put(item(3)).unwrap();
+        assert!(queue.try_iter().map(|item| item.0).eq([2, 3]));
     });
 }

@@ -59,6 +59,7 @@ pub(crate) fn end_hub() {
     let hub = unsafe { &*pointer };
     let shared = hub.shared();
     let next_ticket = hub.state().scheduler.next_ticket();
+    let lost_items = hub.items_out.get() > 0;
     let mut sent = Vec::new();
     // Waits that are not to be lost to those who come after in the same queue.
     let mut woken = hub.woken_in_queues();
@@ -87,7 +88,12 @@ pub(crate) fn end_hub() {
     }
     // Else a coroutine has called `process::exit`: its stack is in use until the very end.
     shared.release();
-    woken.into_iter().for_each(|queue| wake::retry(Some(queue)));
+    if lost_items {
+        // Whoever waits for items that are out with a task of this hub goes on without them.
+        wake::retry(None);
+    } else {
+        woken.into_iter().for_each(|queue| wake::retry(Some(queue)));
+    }
 }
 
 impl Hub {

@@ -154,7 +154,7 @@ fn os_thread() -> Thread {
 }
 
 /// The number of the thread, with or without a hub, to its very end.
-fn os_thread_number() -> u64 {
+pub(crate) fn os_thread_number() -> u64 {
     thread_local! {
         static ID: Cell<u64> = const { Cell::new(0) };
     }

@@ -80,6 +80,8 @@ pub(crate) struct Hub {
     /// The ids that this hub may still give out, both included.
     next_id: Cell<u64>,
     last_id: Cell<u64>,
+    /// How many of its coroutines have items of a queue out, to compare or clone them.
+    items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
     /// What counts as a deadlock.
@@ -196,6 +198,14 @@ pub(crate) fn has_locals() -> bool {
     with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
+/// Notes that the running code has taken items out of a queue, or has put them back: if it is a
+/// coroutine, the end of its hub concerns others then.
+pub(crate) fn change_items_out(difference: isize) {
+    if let Some(hub) = current().filter(|hub| !hub.is_root()) {
+        hub.items_out.set(hub.items_out.get().wrapping_add_signed(difference));
+    }
+}
+
 /// The hub of this thread, made if it has none.
 #[inline]
 pub(crate) fn get() -> io::Result<&'static Hub> {
@@ -240,6 +250,7 @@ impl Hub {
             clock_ms: Cell::new(0),
             next_id: Cell::new(ids.start + 1),
             last_id: Cell::new(ids.end - 1),
+            items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {

@@ -7,7 +7,8 @@
 //! - In a *channel*, with a bound of 0, an item is put in only for somebody who waits for one and
 //!   is called. If nobody does, its owner gets in line, and the item is taken from its frame.
 //! - Whoever compares or clones items takes them *out* meanwhile. Others may put items in, but get
-//!   none until they are back.
+//!   none until they are back. If they never will, since their owner's thread has ended, whoever
+//!   comes next, or waits, goes on without them.
 //!
 //! **Invariant:** while somebody is in line, the queue is full.
 //!
@@ -89,6 +90,8 @@ pub(super) enum Found<T> {
     Heap(Heap<T>, VecDeque<T>),
     /// The item to be looked at, and its place.
     Next(T, usize),
+    /// Those that are out are lost: [`take_over`](Core::take_over), and look again.
+    Lost,
     Ended,
 }
 
@@ -154,7 +157,12 @@ impl<T, O: Order<T>> Core<T, O> {
                 return Offered::Closed(item);
             }
             if !self.has_room(&mut inner) {
+                let is_lost = inner.state.is_lost();
                 drop(inner);
+                if is_lost {
+                    self.take_over();
+                    continue;
+                }
                 return Offered::Full(item);
             }
             let state = &mut inner.state;
@@ -177,7 +185,7 @@ impl<T, O: Order<T>> Core<T, O> {
 
     /// Makes more slots than are needed.
     #[cold]
-    fn grow(&self, needed: usize) {
+    pub(super) fn grow(&self, needed: usize) {
         let mut slots = VecDeque::with_capacity(needed.max(SLOTS_MIN / 2) * 2);
         let mut inner = self.queue.lock();
         let items = &mut inner.state.items;
@@ -230,7 +238,7 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Looks for an item. `None`: there is none, or they are out.
     fn find(&self, state: &mut State<T>, own: Busy) -> Option<Found<T>> {
         if state.busy.is_some() {
-            return None;
+            return state.is_lost().then_some(Found::Lost);
         }
         if O::COMPARES && state.len > 0 {
             return Some(Core::<T, O>::take_out(state, own));
@@ -264,7 +272,7 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Looks for an item that is to be looked at only.
     fn find_to_peek(&self, state: &mut State<T>, own: Busy) -> Option<Found<T>> {
         if state.busy.is_some() {
-            return None;
+            return state.is_lost().then_some(Found::Lost);
         }
         if O::COMPARES && state.len > 0 {
             return Some(Core::<T, O>::take_out(state, own));
@@ -294,7 +302,7 @@ impl<T, O: Order<T>> Core<T, O> {
                 Ok(item)
             }
             Found::Heap(heap, came) => Ok(Sorting::new(self, heap, came).take()),
-            Found::Next(..) => unreachable!("it is not peeked"),
+            Found::Next(..) | Found::Lost => unreachable!("it is not peeked, and looked again"),
             Found::Ended => Err(Missing::Ended),
         }
     }
@@ -306,7 +314,7 @@ impl<T, O: Order<T>> Core<T, O> {
         match found {
             Found::Next(item, place) => Ok(Peeked::new(self, item, place).clone_item()),
             Found::Heap(heap, came) => Ok(Sorting::new(self, heap, came).clone_first()),
-            Found::Item(..) => unreachable!("it is not taken"),
+            Found::Item(..) | Found::Lost => unreachable!("it is not taken, and looked again"),
             Found::Ended => Err(Missing::Ended),
         }
     }
@@ -332,7 +340,7 @@ impl<T, O: Order<T>> Core<T, O> {
 
     fn try_find(&self, own: Busy, find: Find<Self, T>) -> Result<Found<T>, Missing> {
         for _ in 0..LOOKS {
-            let mut inner = self.queue.lock();
+            let mut inner = self.lock();
             if let Some(found) = find(self, &mut inner.state, own) {
                 return Ok(found);
             }
@@ -381,33 +389,24 @@ impl<T, O: Order<T>> Core<T, O> {
         find: Find<Self, T>,
     ) -> Result<Found<T>, Missing> {
         let take = |state: &mut State<T>| find(self, state, own);
-        let found = if self.is_channel() {
-            let found = self.queue.wait_to_be_met(deadline, What::Get, Mode::Plain, take);
-            if found.is_ok() {
-                got_it_after_all();
+        loop {
+            let found = if self.is_channel() {
+                let found = self.queue.wait_to_be_met(deadline, What::Get, Mode::Plain, take);
+                if found.is_ok() {
+                    got_it_after_all();
+                }
+                found
+            } else {
+                self.refuse_own_comparison();
+                self.queue.wait(deadline, What::Get, Mode::Plain, take)
+            };
+            match found {
+                Ok(Found::Lost) => self.take_over(),
+                Ok(found) => return Ok(found),
+                Err(Outcome::Interrupted) => interrupted(),
+                Err(_) => return Err(Missing::Late),
             }
-            found
-        } else {
-            self.refuse_own_comparison();
-            self.queue.wait(deadline, What::Get, Mode::Plain, take)
-        };
-        found.map_err(|outcome| match outcome {
-            Outcome::Interrupted => interrupted(),
-            _ => Missing::Late,
-        })
-    }
-
-    /// Panics if the items are out with the running code itself, which would wait for ever.
-    pub(super) fn refuse_own_comparison(&self) {
-        let own = Busy::current();
-        let is_own = { self.queue.lock().state.busy == Some(own) };
-        assert!(!is_own, "comparing or cloning an item cannot take one from the same queue");
-    }
-
-    /// Who takes an item, if that is asked for.
-    #[inline]
-    fn taker() -> Busy {
-        if O::COMPARES { Busy::current() } else { Busy::NOBODY }
+        }
     }
 
     /// Whether an item seems to be there.
@@ -418,7 +417,7 @@ impl<T, O: Order<T>> Core<T, O> {
 
     /// Whether `get` need not wait.
     pub(super) fn is_ready(&self) -> bool {
-        self.queue.lock().state.is_ready(self.is_channel(), None)
+        self.lock().state.is_ready(self.is_channel(), None)
     }
 
     /// Closes the queue, and wakes all who wait.
@@ -438,17 +437,23 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Closes the queue, and takes all items out, when none is out any more.
     pub(super) fn close_now(&self) -> Vec<T> {
         self.refuse_own_comparison();
-        let taken = self.queue.wait(Deadline::NEVER, What::Get, Mode::Plain, |state| {
+        let take = |state: &mut State<T>| {
             if state.busy.is_some() {
                 state.is_closing = true;
-                return None;
+                return state.is_lost().then_some(None);
             }
             state.is_closed = true;
             state.finish(state.len);
             self.set_len(state, 0);
-            Some((mem::take(&mut state.heap), mem::take(&mut state.items)))
-        });
-        let (heap, items) = taken.unwrap_or_else(|_| interrupted());
+            Some(Some((mem::take(&mut state.heap), mem::take(&mut state.items))))
+        };
+        let (heap, items) = loop {
+            let taken = self.queue.wait(Deadline::NEVER, What::Get, Mode::Plain, take);
+            if let Some(all) = taken.unwrap_or_else(|_| interrupted()) {
+                break all;
+            }
+            self.take_over();
+        };
         self.close();
         let mut all = heap.items;
         all.extend(items);

@@ -160,7 +160,7 @@ impl<T, O: Order<T>> InLine<'_, T, O> {
     /// Gets in line with the item, or stays there, with the name of the next wait. False if there
     /// is nothing to wait for: there may be room for the item, or it was taken.
     fn join(&self, place: &Place, item: &mut Option<T>) -> bool {
-        let mut inner = self.core.queue.lock();
+        let mut inner = self.core.lock();
         let Some(offer) = self.node.payload() else {
             inner.state.putters.link(self.node, place.wake_ref(), false);
             return true;
@@ -228,13 +228,13 @@ impl<'a, T, O: Order<T>> Putting<'a, T, O> {
 
 impl<T, O: Order<T>> Waitable for Putting<'_, T, O> {
     fn is_ready(&self) -> bool {
-        let mut inner = self.core.queue.lock();
+        let mut inner = self.core.lock();
         inner.state.is_closed || self.core.has_room(&mut inner)
     }
 
     fn link(&self, spot: &Spot<'_>) -> bool {
         let node = self.node();
-        let mut inner = self.core.queue.lock();
+        let mut inner = self.core.lock();
         if inner.state.is_closed || (!node.is_linked() && self.core.has_room(&mut inner)) {
             return false;
         }

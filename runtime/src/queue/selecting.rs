@@ -18,7 +18,7 @@ impl<T, O: Order<T>> Core<T, O> {
     /// Links the node of one who waits for other things as well. False if `get` need not wait.
     pub(super) fn link(&self, spot: &Spot<'_>) -> bool {
         if !self.is_channel() {
-            let mut inner = self.queue.lock();
+            let mut inner = self.lock();
             if inner.state.is_ready(false, None) {
                 return false;
             }

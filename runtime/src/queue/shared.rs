@@ -86,7 +86,8 @@ pub struct LifoQueue<T> {
 /// Items that are equal come in no particular order. They are compared when one is taken, never
 /// when one is put in. While one coroutine compares, others may put items in, and wait for it if
 /// they want to take one; a comparison must not take from the queue itself. After one that has
-/// panicked, or was killed in a wait, every item is still there.
+/// panicked, or was killed in a wait, every item is still there; but if its thread ends in the
+/// middle of it, those that were in the queue when it began are lost.
 ///
 /// # Examples
 ///
