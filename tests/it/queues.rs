@@ -740,7 +740,8 @@ struct Endless(i32, Arc<AtomicBool>);
 impl Endless {
     fn stop(&self) {
         while self.1.load(SeqCst) {
-            park();
+            // Nor does a kill end it.
+            drop(std::panic::catch_unwind(park));
         }
     }
 }
@@ -882,5 +883,43 @@ fn a_queue_goes_on_without_items_that_are_lost() {
         lose_items(&queue, &flag, |queue| drop(queue.peek()), || ());
         queue.put(item(3)).unwrap();
         assert!(queue.try_iter().map(|item| item.0).eq([2, 3]));
+    });
+}
+
+/// `run` gives one up that swallows its kills, on a thread that lives on.
+#[test]
+fn items_are_lost_with_one_that_is_given_up() {
+    run(|| {
+        let flag = Arc::new(AtomicBool::new(true));
+        let item = |n| Endless(n, Arc::clone(&flag));
+        let queue: Arc<PriorityQueue<_>> = Arc::new([1, 2].map(item).into_iter().collect());
+        let ((out, is_out), (end, is_end)) = (mpsc::channel(), mpsc::channel());
+        let thread = os::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                corovent::run(|| {
+                    spawn(move || queue.get().is_ok());
+                    yield_now();
+                    out.send(()).unwrap();
+                    is_end.recv().unwrap();
+                });
+                out.send(()).unwrap();
+                is_end.recv().unwrap();
+            }
+        });
+        is_out.recv().unwrap();
+        let behind = spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.get().unwrap().0
+        });
+        yield_now();
+        end.send(()).unwrap();
+        is_out.recv().unwrap();
+        flag.store(false, SeqCst);
+        queue.put(item(3)).unwrap();
+        assert_eq!(behind.join().unwrap(), 3);
+        assert!(queue.is_empty());
+        end.send(()).unwrap();
+        thread.join().unwrap();
     });
 }

@@ -55,6 +55,7 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::origin::Origin;
+use crate::sys::records::Records;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
@@ -151,6 +152,9 @@ const ALLOWANCE: u32 = 128;
 /// Ids are handed to hubs in blocks, so that a spawn shares no counter with other threads.
 const ID_BLOCK: u64 = 1 << 16;
 
+/// The numbers of coroutines that were given up while their hub had items out. Never released.
+static LOSERS: Records<u64> = Records::new();
+
 thread_local! {
     /// The hub of this thread, or null. Without a destructor: what ends the hub is in
     /// `end.rs`.
@@ -204,6 +208,11 @@ pub(crate) fn change_items_out(difference: isize) {
     if let Some(hub) = current().filter(|hub| !hub.is_root()) {
         hub.items_out.set(hub.items_out.get().wrapping_add_signed(difference));
     }
+}
+
+/// Whether the coroutine with that number was given up with items out.
+pub(crate) fn has_lost_items(number: u64) -> bool {
+    LOSERS.iter().any(|loser| **loser == number)
 }
 
 /// The hub of this thread, made if it has none.
@@ -384,6 +393,14 @@ impl Hub {
             task.body.is_some_and(|body| unsafe { body.observer() } == observer)
         });
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()
+    }
+
+    /// Lets those go on who wait for items that a coroutine has out which is given up.
+    fn lose_items(&self, id: u64) {
+        if self.items_out.get() > 0 {
+            LOSERS.claim(|| id);
+            wake::retry(None);
+        }
     }
 
     /// How many tasks there are besides the root.

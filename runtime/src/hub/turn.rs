@@ -394,6 +394,7 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         pass_baton(&mut state, task.reason);
     }
     drop(state);
+    hub.lose_items(task.id);
     // It may have been woken, and does not try; or it may be in the queue still.
     if was_ready && queue.is_some() {
         wake::retry(queue);

@@ -7,8 +7,8 @@
 //! - In a *channel*, with a bound of 0, an item is put in only for somebody who waits for one and
 //!   is called. If nobody does, its owner gets in line, and the item is taken from its frame.
 //! - Whoever compares or clones items takes them *out* meanwhile. Others may put items in, but get
-//!   none until they are back. If they never will, since their owner's thread has ended, whoever
-//!   comes next, or waits, goes on without them.
+//!   none until they are back. If they never will, whoever comes next, or
+//!   waits, goes on without them.
 //!
 //! **Invariant:** while somebody is in line, the queue is full.
 //!

@@ -64,7 +64,9 @@ impl Busy {
 
     /// Whether it will never run again, so that the items that it has out are lost.
     pub(super) fn is_lost(&self) -> bool {
-        self.hub.is_some_and(|(hub, first_ticket)| hub.first_ticket() != first_ticket)
+        self.hub.is_some_and(|(hub, first_ticket)| {
+            hub.first_ticket() != first_ticket || hub::has_lost_items(self.number)
+        })
     }
 }
 
