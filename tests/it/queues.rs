@@ -913,10 +913,12 @@ fn items_are_lost_with_one_that_is_given_up() {
             move || queue.get().unwrap().0
         });
         yield_now();
+        queue.put(item(3)).unwrap();
+        yield_now();
+        assert!(!behind.is_finished(), "it is woken by the end only");
         end.send(()).unwrap();
         is_out.recv().unwrap();
         flag.store(false, SeqCst);
-        queue.put(item(3)).unwrap();
         assert_eq!(behind.join().unwrap(), 3);
         assert!(queue.is_empty());
         end.send(()).unwrap();
