@@ -22,6 +22,7 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::is_message;
 use crate::support::run;
+use crate::support::until_waiting;
 use crate::support::was_killed;
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -142,8 +143,7 @@ fn a_map_that_is_interrupted_ends_what_it_has_begun() {
         assert_eq!(timeout(SHORT, || map(2, 0..5, f)), Err(Elapsed));
         assert_eq!(log.text(), "0 1");
         let task = spawn(|| drop(map(2, 0..5, |_| park())));
-        yield_now();
-        yield_now();
+        until_waiting(3);
         assert!(task.kill());
         assert!(was_killed(task));
         assert_eq!(debug::counters().coroutines, 0);
@@ -179,7 +179,7 @@ fn a_map_whose_coroutine_is_killed_by_another_panics() {
         let pool = Pool::new(2);
         let own = pool.clone();
         let task = spawn(move || own.map(0..2, |_| park()));
-        (0..3).for_each(|_| yield_now());
+        until_waiting(3);
         assert_eq!(pool.kill(), 2);
         let payload = task.join().unwrap_err();
         assert!(is_message(&*payload, "the coroutine that did the work was killed"));

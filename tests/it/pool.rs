@@ -42,7 +42,8 @@ fn a_job_runs_on_another_thread_while_others_go_on() {
                 })
             }
         });
-        yield_now();
+        // Its coroutine may have its turn late.
+        until_waiting(1);
         // The job waits for this thread, which is not stopped by it.
         meet.wait();
         assert_ne!(job.join().unwrap(), home);

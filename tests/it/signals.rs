@@ -109,7 +109,7 @@ fn child_is_woken_by_a_signal() {
 #[test]
 fn signals_that_cannot_be_waited_for_are_refused() {
     run(|| {
-        for signal in [0, -1, 65, 1000, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
+        for signal in [0, -1, 32, 65, 1000, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
             let error = signal::wait(&[signal]).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{signal}");
         }
@@ -184,6 +184,42 @@ fn child_cannot_listen() {
     // What others hear stays caught.
     raise(signal::SIGUSR2);
     assert_eq!(kept.try_wait(), Some(signal::SIGUSR2));
+}
+
+#[test]
+fn a_handler_for_which_there_is_no_room_catches_nothing() {
+    passes("signals::child_has_no_room_for_a_handler");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_has_no_room_for_a_handler() {
+    run(|| {
+        // The bell is there, and the heap has room, before the limit is set.
+        drop(signal::on(&[signal::SIGUSR2], |_| ()).unwrap());
+        let mut tasks = Vec::with_capacity(10_000);
+        drop(Vec::<u8>::with_capacity(1 << 20));
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the record is writable.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) }, 0);
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+        let tight = libc::rlimit { rlim_cur: pages * 4096 + (1 << 20), ..limit };
+        // SAFETY: the record is readable.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const tight) }, 0);
+        let full = loop {
+            match corovent::Builder::new().spawn(yield_now) {
+                Ok(task) => tasks.push(task),
+                Err(error) => break error,
+            }
+        };
+        let refused = signal::on(&[signal::SIGUSR1], |_| ()).map(drop);
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+        assert_eq!(refused.unwrap_err().kind(), full.kind());
+        assert_eq!(action_of(signal::SIGUSR1).sa_sigaction, libc::SIG_DFL);
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
 }
 
 /// One hub clears the bell of which the other is yet to be told.

@@ -10,6 +10,8 @@ use corovent::sleep;
 use corovent::spawn;
 use corovent::yield_now;
 
+use crate::support::until_waiting;
+
 /// Where code runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum World {
@@ -98,7 +100,7 @@ pub(crate) fn waiting_for(what: &str) -> usize {
 pub(crate) fn leak(f: impl FnOnce() + Send + 'static) {
     os::spawn(|| {
         spawn(f);
-        settle();
+        until_waiting(1);
     })
     .join()
     .unwrap();

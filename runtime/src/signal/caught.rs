@@ -47,14 +47,26 @@ pub fn reset(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the signals be counted from now on: all of them, or none if that fails.
-pub(super) fn catch(signals: &[i32]) -> io::Result<()> {
+/// Refuses signals that cannot be waited for.
+pub(super) fn check(signals: &[i32]) -> io::Result<()> {
     let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
-    let is_fit = |signal: &i32| (1..SIGNALS as i32).contains(signal) && !faults.contains(signal);
+    let uncaught = [libc::SIGKILL, libc::SIGSTOP];
+    // The C library keeps the first ones above the ordinary for itself.
+    let is_fit = |signal: &i32| {
+        ((1..32).contains(signal) || (libc::SIGRTMIN()..SIGNALS as i32).contains(signal))
+            && !faults.contains(signal)
+            && !uncaught.contains(signal)
+    };
     if let Some(signal) = signals.iter().find(|signal| !is_fit(signal)) {
         let message = format!("signal {signal} cannot be waited for");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
+    Ok(())
+}
+
+/// Makes the signals be counted from now on: all of them, or none if that fails.
+pub(super) fn catch(signals: &[i32]) -> io::Result<()> {
+    check(signals)?;
     let mut before = BEFORE.lock();
     let caught_by_others = *before;
     let caught = signals.iter().try_for_each(|signal| {

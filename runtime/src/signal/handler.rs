@@ -1,5 +1,6 @@
 //! Handlers: a closure that runs in a new coroutine whenever a signal has come.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use crate::hub;
 use crate::join::JoinHandle;
 use crate::signal::bell::Ringing;
+use crate::signal::caught::check;
 use crate::signal::listener::Signals;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
@@ -40,6 +42,8 @@ use crate::task::Builder;
 /// - EMFILE if no descriptor is left.
 /// - As for [`Builder::spawn`](crate::Builder::spawn).
 ///
+/// If it fails, no signal is caught that was not before.
+///
 /// # Examples
 ///
 /// The first SIGTERM lets what runs come to its end, the second ends the process at once:
@@ -67,13 +71,24 @@ where
 {
     // So that the listener is known to end with it.
     hub::get()?;
-    let signals = Signals::with(signals, Ringing::of_this_hub)?;
+    check(signals)?;
+    let bell = Ringing::of_this_hub()?;
     let is_off = Arc::new(AtomicBool::new(false));
     let f = Rc::new(f);
-    let seen = Arc::clone(&is_off);
+    let (heard, seen) = (Rc::new(OnceCell::new()), Arc::clone(&is_off));
+    let there = Rc::clone(&heard);
     let listener = Builder::new().name("signals".to_owned());
-    let listener = listener.spawn(move || listen(&signals, &seen, &f))?;
-    Ok(Guard { listener: Some(listener), is_off })
+    // Before the signals are caught, which would stay so if this failed.
+    let listener = listener.spawn(move || {
+        if let Some(signals) = there.get() {
+            listen(signals, &seen, &f);
+        }
+    })?;
+    let guard = Guard { listener: Some(listener), is_off };
+    let signals = Signals::with(signals, || Ok(bell))?;
+    // It has not run yet.
+    _ = heard.set(signals);
+    Ok(guard)
 }
 
 /// Starts a coroutine for each signal.

@@ -55,7 +55,10 @@ impl<T> JobHandle<T> {
     ///
     /// The `Err` of a job that was cancelled is [`Cancelled`]; if no thread could be started
     /// for it, a text that says why. A job that is joined by another of its own pool, and has
-    /// not begun, runs in place, so such waits cannot come to a standstill.
+    /// not begun, runs in place, so waits within one pool cannot come to a standstill; those of
+    /// two pools for each other can ([`ThreadPool::apply`]).
+    ///
+    /// [`ThreadPool::apply`]: crate::threadpool::ThreadPool::apply
     ///
     /// # Suspends
     ///

@@ -32,6 +32,7 @@ use crate::threadpool::desk::Pool;
 use crate::threadpool::handle::Cancelled;
 use crate::threadpool::holder::Holder;
 use crate::threadpool::lane;
+use crate::threadpool::lane::Errand;
 use crate::threadpool::lane::GENERAL;
 use crate::threadpool::lane::Lane;
 use crate::wait_queue::WaitQueue;
@@ -57,6 +58,14 @@ impl Home {
         match self {
             Home::General => None,
             Home::Pool(pool) => Some(pool),
+        }
+    }
+
+    /// Notes that a job has left the line without its turn.
+    fn note_void(&self) {
+        match self {
+            Home::General => GENERAL.note_void(),
+            Home::Pool(pool) => pool.lane.note_void(),
         }
     }
 
@@ -106,9 +115,22 @@ struct Work<T> {
 /// A job's place in the line, which may be cleared.
 struct InLine<T>(Arc<Job<T>>);
 
+impl<T: Send> Errand for InLine<T> {
+    fn run(self: Box<Self>, thread_started: io::Result<()>) {
+        match thread_started {
+            Ok(()) => _ = self.0.run(),
+            Err(error) => self.0.fail(&error),
+        }
+    }
+
+    fn is_void(&self) -> bool {
+        !matches!(self.0.state.lock().state.stage, Stage::InLine(_))
+    }
+}
+
 impl<T> Drop for InLine<T> {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.0.end_unrun(Err(Box::new(Cancelled)));
     }
 }
 
@@ -124,17 +146,14 @@ impl<T> Job<T> {
         let state = State { stage: Stage::InLine(work), heir: Heir::Handle };
         let job = Arc::new(Job { state: WaitQueue::new(state), home });
         let place = InLine(Arc::clone(&job));
-        job.home.put_in_line(Box::new(move |thread_started| match thread_started {
-            Ok(()) => place.0.run(),
-            Err(error) => place.0.fail(&error),
-        }));
+        job.home.put_in_line(Box::new(place));
         job
     }
 
     /// Waits for the result. A job of the same pool runs this one in place if it has not begun.
     pub(super) fn wait(&self) -> thread::Result<T> {
-        if self.home.is_here() {
-            self.run();
+        if self.home.is_here() && self.run() {
+            self.home.note_void();
         }
         self.wait_until(Deadline::NEVER).expect("a wait without a deadline ends with a result")
     }
@@ -219,14 +238,15 @@ impl<T> Job<T> {
         inner.state.take()
     }
 
-    /// Runs the job, if nobody else has begun or cancelled it.
-    fn run(&self) {
-        let Some(Work { f, hub: holder }) = self.leave_line(Stage::Running) else { return };
+    /// Runs the job; false if somebody else has begun or cancelled it.
+    fn run(&self) -> bool {
+        let Some(Work { f, hub: holder }) = self.leave_line(Stage::Running) else { return false };
         self.end(catch(f));
         drop(holder);
         if let Some(pool) = self.home.pool() {
             pool.end_job();
         }
+        true
     }
 
     /// Ends a job for which there is no thread.
@@ -236,9 +256,13 @@ impl<T> Job<T> {
         self.end_unrun(Err(Box::new(payload)));
     }
 
-    /// Ends the job if it has not begun; false if it has.
+    /// Ends the job if it has not begun, and clears its place in the line; false if it has.
     pub(super) fn cancel(&self) -> bool {
-        self.end_unrun(Err(Box::new(Cancelled)))
+        let cancels = self.end_unrun(Err(Box::new(Cancelled)));
+        if cancels {
+            self.home.note_void();
+        }
+        cancels
     }
 
     /// Ends a job that has not begun; false if it has.

@@ -26,9 +26,25 @@ use crate::sys::clock::Deadline;
 use crate::threadpool::flights;
 use crate::wait_queue::WaitQueue;
 
-/// Is called once: with the error if no thread could be started for it. Dropped without a call
-/// only if the line is cleared.
-pub(super) type Job = Box<dyn FnOnce(io::Result<()>) + Send>;
+/// What stands in line.
+pub(super) type Job = Box<dyn Errand>;
+
+/// Is run once: with the error if no thread could be started for it. Dropped unrun only if the
+/// line is cleared, or if it is void.
+pub(super) trait Errand: Send {
+    fn run(self: Box<Self>, thread_started: io::Result<()>);
+
+    /// Whether nothing is left to do. Is asked under the line's lock.
+    fn is_void(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnOnce(io::Result<()>) + Send> Errand for F {
+    fn run(self: Box<Self>, thread_started: io::Result<()>) {
+        self(thread_started);
+    }
+}
 
 /// How the threads of a lane reach it.
 pub(super) trait Reach: Clone + Send + 'static {
@@ -70,6 +86,8 @@ pub(super) struct Queue {
     back: Option<Box<Entry>>,
     /// Jobs in the two lists.
     pub(super) waiting: usize,
+    /// At least so many of them as are void.
+    void: usize,
     pub(super) threads: usize,
     threads_max: usize,
     /// Threads that take a job as soon as they come to the queue.
@@ -101,8 +119,16 @@ impl Lane {
         idle_exit: Duration,
     ) -> Lane {
         let (front, back) = (None, None);
-        let queue =
-            Queue { front, back, waiting: 0, threads: 0, threads_max, idle: 0, is_closed: false };
+        let queue = Queue {
+            front,
+            back,
+            waiting: 0,
+            void: 0,
+            threads: 0,
+            threads_max,
+            idle: 0,
+            is_closed: false,
+        };
         Lane { name, idle_exit, queue: WaitQueue::new(queue) }
     }
 
@@ -155,9 +181,32 @@ impl Lane {
 
     /// Drops all jobs in line uncalled.
     pub(super) fn clear(&self) {
-        let mut cleared = self.queue.lock().state.take_all();
-        while let Some(mut entry) = cleared {
-            cleared = entry.below.take();
+        let cleared = self.queue.lock().state.take_all();
+        self.drop_all(cleared);
+    }
+
+    /// Notes that a job has become void that was in line. When perhaps half of the line is,
+    /// they are taken out: looking through it costs no more than becoming void did, and the line
+    /// is never longer than twice what is to be done.
+    pub(super) fn note_void(&self) {
+        let mut inner = self.queue.lock();
+        let queue = &mut inner.state;
+        queue.void += 1;
+        if queue.void * 2 < queue.waiting {
+            return;
+        }
+        let void = queue.take_void();
+        drop(inner);
+        self.drop_all(void);
+    }
+
+    /// Drops jobs uncalled that were taken out of the line.
+    fn drop_all(&self, mut entries: Option<Box<Entry>>) {
+        if entries.is_none() {
+            return;
+        }
+        while let Some(mut entry) = entries {
+            entries = entry.below.take();
             drop_quietly(entry.job);
         }
         // Those who were to take them may have nothing more to wait for.
@@ -185,7 +234,7 @@ impl Lane {
         drop(inner);
         while let Some(mut entry) = failed {
             failed = entry.below.take();
-            (entry.job)(Err(flights::copy_of(error)));
+            entry.job.run(Err(flights::copy_of(error)));
         }
     }
 
@@ -208,7 +257,7 @@ impl Lane {
                     Err(_) => {}
                 }
             };
-            (entry.job)(Ok(()));
+            entry.job.run(Ok(()));
             if hub::current().is_some() {
                 return Lane::make_room(reach);
             }
@@ -289,8 +338,28 @@ impl Queue {
     /// Takes all jobs, in no order.
     fn take_all(&mut self) -> Option<Box<Entry>> {
         self.change(|queue| queue.waiting = 0);
+        self.void = 0;
         self.turn_over();
         self.front.take()
+    }
+
+    /// Takes the jobs that are void, in no order.
+    fn take_void(&mut self) -> Option<Box<Entry>> {
+        let (mut void, mut count) = (None, 0);
+        for mut at in [&mut self.front, &mut self.back] {
+            while let Some(mut entry) = at.take() {
+                if entry.job.is_void() {
+                    *at = mem::replace(&mut entry.below, void);
+                    void = Some(entry);
+                    count += 1;
+                } else {
+                    at = &mut at.insert(entry).below;
+                }
+            }
+        }
+        self.void = 0;
+        self.change(|queue| queue.waiting -= count);
+        void
     }
 
     /// Puts the newest in front of the others, the oldest of them on top.

@@ -144,6 +144,9 @@ impl ThreadPool {
     /// Runs a closure on a thread of the pool and waits for its result. A job of this pool runs
     /// it in place.
     ///
+    /// Pools whose jobs wait for each other come to a standstill when they run out of threads:
+    /// a job of A that applies to B, where the closure applies to A, needs two threads of A.
+    ///
     /// # Suspends
     ///
     /// Until the closure has returned. A thread without a hub is stopped.

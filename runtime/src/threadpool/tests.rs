@@ -16,16 +16,18 @@ use crate::sys::atomic::Ordering;
 use crate::task::spawn;
 use crate::task::yield_now;
 use crate::threadpool::blocking::run_on;
+use crate::threadpool::handle::JobHandle;
 use crate::threadpool::lane::Entry;
 use crate::threadpool::lane::IDLE_EXIT;
 use crate::threadpool::lane::Job;
 use crate::threadpool::lane::Lane;
+use crate::threadpool::pool::ThreadPool;
 
 /// Puts a job in line that sends its number and whether it ran.
 fn push(lane: &'static Lane, sender: &mpsc::Sender<(u32, bool)>, number: u32) {
     let sender = sender.clone();
-    let job: Job = Box::new(move |started| sender.send((number, started.is_ok())).unwrap());
-    lane.queue.lock().state.push(Entry::new(job));
+    let job = move |started: io::Result<()>| sender.send((number, started.is_ok())).unwrap();
+    lane.queue.lock().state.push(Entry::new(Box::new(job)));
 }
 
 fn take(lane: &'static Lane) -> Option<Box<Entry>> {
@@ -40,7 +42,7 @@ fn take(lane: &'static Lane) -> Option<Box<Entry>> {
 fn jobs_leave_the_line_in_the_order_in_which_they_came() {
     static LANE: Lane = Lane::new("test", 1, IDLE_EXIT);
     let (sender, receiver) = mpsc::channel();
-    let run_next = || (take(&LANE).expect("a job is in line").job)(Ok(()));
+    let run_next = || take(&LANE).expect("a job is in line").job.run(Ok(()));
     (0..3).for_each(|number| push(&LANE, &sender, number));
     run_next();
     (3..5).for_each(|number| push(&LANE, &sender, number));
@@ -48,6 +50,45 @@ fn jobs_leave_the_line_in_the_order_in_which_they_came() {
     assert!(take(&LANE).is_none());
     drop(sender);
     assert_eq!(receiver.iter().map(|(number, _)| number).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+/// However many come and are cancelled before a thread gets to them; the others keep their
+/// order, and one that was run in place is gone as well.
+#[test]
+fn jobs_that_are_void_leave_the_line() {
+    let pool = ThreadPool::new(1);
+    let in_line = |pool: &ThreadPool| pool.pool.lane.queue.lock().state.waiting;
+    let (go, stuck) = mpsc::channel::<()>();
+    let (entered, is_entered) = mpsc::channel();
+    let first = pool.submit(move || {
+        entered.send(()).unwrap();
+        stuck.recv().is_err()
+    });
+    is_entered.recv().unwrap();
+    let (done, order) = mpsc::channel();
+    for round in 0..100 {
+        if round % 10 == 0 {
+            let done = done.clone();
+            pool.submit(move || done.send(round).unwrap());
+        }
+        assert!(pool.submit(|| unreachable!("it was cancelled")).cancel());
+        assert!(in_line(&pool) <= 2 * (round / 10 + 1), "{} in round {round}", in_line(&pool));
+    }
+    // From the newest to the oldest, as a map does that panics.
+    let jobs: Vec<_> = (0..1000).map(|_| pool.submit(|| ())).collect();
+    assert!(jobs.iter().rev().all(JobHandle::cancel));
+    assert!(in_line(&pool) <= 20, "{} are in line", in_line(&pool));
+    drop((go, done));
+    assert!(first.join().unwrap());
+    assert!(order.iter().eq((0..100).step_by(10)));
+    let pool = Arc::new(pool);
+    let there = Arc::clone(&pool);
+    let left = pool.submit(move || {
+        (0..10).for_each(|n| assert_eq!(there.submit(move || n).join().unwrap(), n));
+        in_line(&there)
+    });
+    assert_eq!(left.join().unwrap(), 0);
+    pool.join();
 }
 
 /// A job came after the thread's time was up, and before it was counted out: who submitted
@@ -67,7 +108,7 @@ fn a_thread_that_wants_to_leave_stays_for_a_job() {
     assert_eq!((inner.state.threads, inner.state.idle), (1, 1));
     drop(inner);
     let entry = LANE.queue.lock().state.take();
-    (entry.expect("the job is in line").job)(Ok(()));
+    entry.expect("the job is in line").job.run(Ok(()));
     assert_eq!(receiver.recv().unwrap(), (0, true));
     LANE.queue.lock().state.idle += 1;
     assert!(LANE.leave());
