@@ -185,6 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "it makes sockets")]
     fn what_is_for_another_process_is_passed_over() {
         let listener = || std::net::TcpListener::bind("127.0.0.1:0").map(OwnedFd::from);
         let parse = |text: &str| super::parse(text, 77, |_| listener());
