@@ -1,7 +1,6 @@
 //! The queue without room: a meeting place.
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
 use crate::queue::branch::Gets;
@@ -23,11 +22,9 @@ use crate::queue::putting::Putting;
 use crate::queue::putting::Unput;
 use crate::select::Selectable;
 use crate::select::Takeable;
-use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 
 /// A queue without room: an item passes from one who puts it in to one who takes it when both are
 /// there.

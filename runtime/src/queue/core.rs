@@ -32,6 +32,7 @@ use crate::queue::out::Peeked;
 use crate::queue::out::Sorting;
 use crate::queue::putting::Offer;
 use crate::scheduler::Outcome;
+use crate::select::Waitable;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
@@ -413,11 +414,6 @@ impl<T, O: Order<T>> Core<T, O> {
     #[inline]
     fn looks_ready(&self) -> bool {
         if self.is_channel() { self.is_ready() } else { self.len.load(Ordering::Relaxed) > 0 }
-    }
-
-    /// Whether `get` need not wait.
-    pub(super) fn is_ready(&self) -> bool {
-        self.lock().state.is_ready(self.is_channel(), None)
     }
 
     /// Closes the queue, and wakes all who wait.

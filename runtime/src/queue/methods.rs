@@ -379,23 +379,7 @@ macro_rules! traits {
             }
         }
 
-        impl<$($bound)*> Waitable for $queue<T> {
-            fn is_ready(&self) -> bool {
-                self.core.is_ready()
-            }
-
-            fn link(&self, spot: &Spot<'_>) -> bool {
-                self.core.link(spot)
-            }
-
-            fn unlink(&self, node: Pin<&Node>) -> bool {
-                self.core.unlink(node)
-            }
-
-            fn pass_on(&self) {
-                self.core.pass_on();
-            }
-        }
+        waits_as!([$($bound)*] $queue<T>, this => this.core);
     };
 }
 

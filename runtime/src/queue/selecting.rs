@@ -9,14 +9,20 @@ use crate::hub::wake::WakeRef;
 use crate::queue::core::Core;
 use crate::queue::core::State;
 use crate::queue::order::Order;
+use crate::select::Waitable;
 use crate::sys::lock::Guard;
 use crate::wait_queue::Inner;
 use crate::wait_queue::Node;
 use crate::wait_queue::Spot;
 
-impl<T, O: Order<T>> Core<T, O> {
+impl<T, O: Order<T>> Waitable for Core<T, O> {
+    /// Whether `get` need not wait.
+    fn is_ready(&self) -> bool {
+        self.lock().state.is_ready(self.is_channel(), None)
+    }
+
     /// Links the node of one who waits for other things as well. False if `get` need not wait.
-    pub(super) fn link(&self, spot: &Spot<'_>) -> bool {
+    fn link(&self, spot: &Spot<'_>) -> bool {
         if !self.is_channel() {
             let mut inner = self.lock();
             if inner.state.is_ready(false, None) {
@@ -34,7 +40,7 @@ impl<T, O: Order<T>> Core<T, O> {
     }
 
     /// Takes that node out. False if a wake has.
-    pub(super) fn unlink(&self, node: Pin<&Node>) -> bool {
+    fn unlink(&self, node: Pin<&Node>) -> bool {
         if self.is_channel() {
             return self.queue.lock().state.selects.unlink(node);
         }
@@ -42,7 +48,7 @@ impl<T, O: Order<T>> Core<T, O> {
     }
 
     /// Wakes the next, for one who was woken and leaves.
-    pub(super) fn pass_on(&self) {
+    fn pass_on(&self) {
         loop {
             let called = {
                 let mut inner = self.queue.lock();
@@ -55,7 +61,9 @@ impl<T, O: Order<T>> Core<T, O> {
             }
         }
     }
+}
 
+impl<T, O: Order<T>> Core<T, O> {
     /// Wakes one who waits for an item of a channel beside other things, for one who is in line
     /// now, and may be the same.
     pub(super) fn call_select<'a>(&'a self, mut inner: Guard<'a, Inner<State<T>>>, own: WakeRef) {

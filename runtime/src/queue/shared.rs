@@ -1,7 +1,6 @@
 //! The queues with room: their methods, which differ in the order of the items only.
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
 use crate::hub::Mode;
@@ -29,11 +28,9 @@ use crate::queue::putting::Unput;
 use crate::scheduler::Outcome;
 use crate::select::Selectable;
 use crate::select::Takeable;
-use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 use crate::wait_queue::WaitQueue;
 
 /// A queue, first in, first out: gevent's `SimpleQueue`.

@@ -11,17 +11,14 @@ use std::error::Error;
 use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub::reason::What;
 use crate::select::Selectable;
-use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sync::event::Event;
 use crate::sys::clock::Deadline;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 
 /// Holds a value or an error that is set once, and lets any number wait for it: gevent's
 /// `AsyncResult`.
@@ -322,23 +319,7 @@ impl<T, E: From<NeverSet>> Drop for Setter<T, E> {
 
 impl<T, E> Selectable for AsyncResult<T, E> {}
 
-impl<T, E> Waitable for AsyncResult<T, E> {
-    fn is_ready(&self) -> bool {
-        self.ready.is_set()
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.ready.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.ready.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        // All are woken at once.
-    }
-}
+waits_as!([T, E] AsyncResult<T, E>, this => this.ready);
 
 impl<T, E> Default for AsyncResult<T, E> {
     fn default() -> AsyncResult<T, E> {

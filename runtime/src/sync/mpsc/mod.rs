@@ -15,20 +15,17 @@ mod sending;
 use std::fmt;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::select::Selectable;
 use crate::select::Takeable;
-use crate::select::Waitable;
+use crate::select::waits_as;
 use crate::sync::mpsc::channel::Channel;
 use crate::sync::mpsc::channel::Offered;
 use crate::sync::mpsc::receiving::Missing;
 use crate::sync::mpsc::receiving::Receiving;
 use crate::sync::mpsc::sending::Sending;
-use crate::wait_queue::Node;
-use crate::wait_queue::Spot;
 
 pub use std::sync::mpsc::RecvError;
 pub use std::sync::mpsc::RecvTimeoutError;
@@ -409,23 +406,7 @@ impl<T> Takeable for Receiver<T> {
     }
 }
 
-impl<T> Waitable for Receiver<T> {
-    fn is_ready(&self) -> bool {
-        self.receiving.is_ready()
-    }
-
-    fn link(&self, spot: &Spot<'_>) -> bool {
-        self.receiving.link(spot)
-    }
-
-    fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.receiving.unlink(node)
-    }
-
-    fn pass_on(&self) {
-        self.receiving.pass_on();
-    }
-}
+waits_as!([T] Receiver<T>, this => this.receiving);
 
 // As in std, whatever the values are: a panic leaves no channel in an odd state.
 impl<T> UnwindSafe for Sender<T> {}

@@ -20,6 +20,7 @@ use crate::join::got_it_after_all;
 use crate::join::interrupted;
 use crate::packet::drop_quietly;
 use crate::scheduler::Outcome;
+use crate::select::Waitable;
 use crate::sync::mpsc::blocks::Cursor;
 use crate::sync::mpsc::channel::Buffer;
 use crate::sync::mpsc::channel::Channel;
@@ -157,34 +158,6 @@ impl<T> Receiving<T> {
         Some(value)
     }
 
-    /// Whether [`receive`](Receiving::receive) need not wait.
-    pub(super) fn is_ready(&self) -> bool {
-        !self.is_empty()
-            || self.channel.is_ended()
-            || self.has_sender(&mut self.channel.inner.lock())
-    }
-
-    /// Links the node of one who waits for other things as well. False if the receiver is ready.
-    pub(super) fn link(&self, spot: &Spot<'_>) -> bool {
-        let mut inner = self.channel.inner.lock();
-        if !self.is_empty() || self.channel.is_ended() || self.has_sender(&mut inner) {
-            return false;
-        }
-        inner.selects.link(spot.node, spot.wake, spot.had_its_turn);
-        true
-    }
-
-    /// Takes that node out. False if it was called.
-    pub(super) fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.channel.inner.lock().selects.unlink(node)
-    }
-
-    /// Calls another, for one that was called and leaves.
-    pub(super) fn pass_on(&self) {
-        let called = self.channel.call(&mut self.channel.inner.lock());
-        self.channel.wake_called(called);
-    }
-
     /// Whether a sender waits at a rendezvous.
     fn has_sender(&self, inner: &mut Inner<T>) -> bool {
         self.channel.is_rendezvous() && Channel::first_sender(inner).is_some()
@@ -221,6 +194,36 @@ impl<T> Receiving<T> {
                 }
             }
         }
+    }
+}
+
+impl<T> Waitable for Receiving<T> {
+    /// Whether [`receive`](Receiving::receive) need not wait.
+    fn is_ready(&self) -> bool {
+        !self.is_empty()
+            || self.channel.is_ended()
+            || self.has_sender(&mut self.channel.inner.lock())
+    }
+
+    /// Links the node of one who waits for other things as well. False if the receiver is ready.
+    fn link(&self, spot: &Spot<'_>) -> bool {
+        let mut inner = self.channel.inner.lock();
+        if !self.is_empty() || self.channel.is_ended() || self.has_sender(&mut inner) {
+            return false;
+        }
+        inner.selects.link(spot.node, spot.wake, spot.had_its_turn);
+        true
+    }
+
+    /// Takes that node out. False if it was called.
+    fn unlink(&self, node: Pin<&Node>) -> bool {
+        self.channel.inner.lock().selects.unlink(node)
+    }
+
+    /// Calls another, for one that was called and leaves.
+    fn pass_on(&self) {
+        let called = self.channel.call(&mut self.channel.inner.lock());
+        self.channel.wake_called(called);
     }
 }
 
