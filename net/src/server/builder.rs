@@ -4,11 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-
-use corovent_runtime::group::Pool;
-use corovent_runtime::sync::Semaphore;
 
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
@@ -16,11 +12,11 @@ use crate::server::listener::Accepts;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
-use crate::server::options::Config;
+use crate::server::options::Options;
 use crate::server::options::at;
+use crate::server::options::server_options;
 use crate::server::request::Outcome;
 use crate::server::stream::StreamServer;
-use crate::server::trouble::Trouble;
 use crate::server::work::Work;
 use crate::server::worker::key_of;
 use crate::tcp::TcpListener;
@@ -49,9 +45,7 @@ use crate::unix::UnixListener;
 /// ```
 #[must_use = "a server is made by binding it"]
 pub struct Builder {
-    config: Config,
-    /// Not among the others, which all threads of a server see.
-    pool: Option<Pool>,
+    options: Options,
 }
 
 /// The options of a server whose handlers run on several OS threads, each with a hub of its
@@ -64,7 +58,7 @@ pub struct Workers {
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { config: Config::new(), pool: None }
+        Builder { options: Options::new() }
     }
 
     /// Sets how many connections the kernel keeps until they are accepted, at most
@@ -74,7 +68,7 @@ impl Builder {
     ///
     /// Never; nor does any other method that sets an option.
     pub fn backlog(mut self, connections: u32) -> Builder {
-        self.config.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
+        self.options.config.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
         self
     }
 
@@ -85,7 +79,7 @@ impl Builder {
     ///
     /// Never.
     pub fn reuse_port(mut self, reuse_port: bool) -> Builder {
-        self.config.reuse_port = reuse_port;
+        self.options.config.reuse_port = reuse_port;
         self
     }
 
@@ -100,59 +94,7 @@ impl Builder {
     ///
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> Builder {
-        self.config.set_limit(handlers);
-        self.pool = None;
-        self
-    }
-
-    /// Limits the handlers of several servers together, and whatever else takes permits of the
-    /// semaphore: a handler has one while it is at work, and a server that is idle has
-    /// none.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> Builder {
-        self.config.limit = Some(permits);
-        self.pool = None;
-        self
-    }
-
-    /// Runs the handlers as members of a pool, so that it limits them, with those of other
-    /// servers and whatever else runs in it; its `kill` ends them as well. Connections beyond
-    /// its limit wait in the kernel's queue. gevent's name is `StreamServer(…, spawn=pool)`.
-    ///
-    /// Of this, [`limit`](Self::limit) and [`shared_limit`](Self::shared_limit) the last counts.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use corovent_net::server::StreamServer;
-    /// use corovent_runtime::group::Pool;
-    ///
-    /// let pool = Pool::new(100);
-    /// let http = StreamServer::builder().pool(&pool).bind("127.0.0.1:0", |_, _| ())?;
-    /// let admin = StreamServer::builder().pool(&pool).bind("127.0.0.1:0", |_, _| ())?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn pool(mut self, pool: &Pool) -> Builder {
-        self.config.limit = None;
-        self.pool = Some(pool.clone());
-        self
-    }
-
-    /// Sets how many bytes of stack each handler has, as
-    /// [`Builder::stack_size`](corovent_runtime::Builder::stack_size) does.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn stack_size(mut self, bytes: usize) -> Builder {
-        self.config.stack_bytes = Some(bytes);
+        self.options.set_limit(handlers);
         self
     }
 
@@ -164,22 +106,7 @@ impl Builder {
     ///
     /// Never.
     pub fn grace(mut self, grace: Duration) -> Builder {
-        self.config.grace = grace;
-        self
-    }
-
-    /// Sets what is called when something goes wrong that the server goes on after: a handler
-    /// that fails, an error of accepting. It is called in the coroutine where that happens, on
-    /// any of the server's threads. If it panics, that goes no further.
-    ///
-    /// Without it a line is written to stderr. gevent's name is `Hub.handle_error`,
-    /// socketserver's `handle_error`.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn on_error(mut self, hook: impl Fn(&Trouble<'_>) + Send + Sync + 'static) -> Builder {
-        self.config.hook = Box::new(hook);
+        self.options.config.grace = grace;
         self
     }
 
@@ -200,8 +127,8 @@ impl Builder {
     /// If `threads` is zero, or a [`pool`](Builder::pool) was set, which is one thread's.
     pub fn workers(mut self, threads: usize) -> Workers {
         assert!(threads > 0, "a server without threads would serve nobody");
-        assert!(self.pool.is_none(), "a pool is one thread's: use `shared_limit`");
-        self.config.threads = threads;
+        assert!(self.options.pool.is_none(), "a pool is one thread's: use `shared_limit`");
+        self.options.config.threads = threads;
         Workers { builder: self }
     }
 
@@ -258,7 +185,7 @@ impl Builder {
     /// ```
     pub fn processes(mut self, processes: usize) -> Builder {
         assert!(processes > 0, "a server without processes would serve nobody");
-        self.config.processes = processes;
+        self.options.config.processes = processes;
         self
     }
 
@@ -285,7 +212,7 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.bind_tcp(addr)?;
-        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
+        StreamServer::new(self.options, bound, Work::here(handler))
     }
 
     /// Binds to a path, at which a file is made, and listens. The file is removed when the
@@ -306,7 +233,7 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.bind_path(path.as_ref())?;
-        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
+        StreamServer::new(self.options, bound, Work::here(handler))
     }
 
     /// Takes over a listener that was made elsewhere, such as one that was inherited:
@@ -345,19 +272,23 @@ impl Builder {
         R: Outcome,
     {
         let bound = self.take_given(listener)?;
-        StreamServer::new(self.config, self.pool, bound, Work::here(handler))
+        StreamServer::new(self.options, bound, Work::here(handler))
     }
 
     fn bind_tcp<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Bound<TcpListener>> {
         let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
         let bind = || {
             let listener = each_addr(&addrs[..], |addr| {
-                TcpListener::bind_again(addr, self.config.backlog, self.config.reuses_port())
-                    .map_err(|error| at(error, addr))
+                TcpListener::bind_again(
+                    addr,
+                    self.options.config.backlog,
+                    self.options.config.reuses_port(),
+                )
+                .map_err(|error| at(error, addr))
             })?;
             Ok(Bound::here(listener, None))
         };
-        match self.config.processes {
+        match self.options.config.processes {
             0 => bind(),
             _ => Bound::shared(key_of(&format!("tcp {addrs:?}")), bind),
         }
@@ -366,10 +297,10 @@ impl Builder {
     fn bind_path(&self, path: &Path) -> io::Result<Bound<UnixListener>> {
         let bind = || {
             let address = std::os::unix::net::SocketAddr::from_pathname(path)?;
-            let listener = UnixListener::bind_again(&address, self.config.backlog, false)?;
+            let listener = UnixListener::bind_again(&address, self.options.config.backlog, false)?;
             Ok(Bound::here(listener, SocketFile::of(path)))
         };
-        let bound = match self.config.processes {
+        let bound = match self.options.config.processes {
             0 => bind(),
             _ => Bound::shared(key_of(&format!("unix {path:?}")), bind),
         };
@@ -378,13 +309,15 @@ impl Builder {
 
     /// A worker process cannot know a listener that the user makes.
     fn take_given<L: Listener>(&self, listener: L) -> io::Result<Bound<L>> {
-        if self.config.processes > 0 {
+        if self.options.config.processes > 0 {
             let message = "a server with worker processes is bound to an address";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         Ok(Bound::given(listener))
     }
 }
+
+server_options!(Builder);
 
 impl Workers {
     /// As [`Builder::bind`]; the handler is called on any of the threads.
@@ -404,7 +337,7 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.bind_tcp(addr)?;
-        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.options, bound, Work::anywhere(handler))
     }
 
     /// As [`Builder::bind_unix`]; the handler is called on any of the threads.
@@ -424,7 +357,7 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.bind_path(path.as_ref())?;
-        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.options, bound, Work::anywhere(handler))
     }
 
     /// As [`Builder::listener`]; the handler is called on any of the threads.
@@ -443,12 +376,12 @@ impl Workers {
         R: Outcome,
     {
         let bound = self.builder.take_given(listener)?;
-        StreamServer::new(self.builder.config, None, bound, Work::anywhere(handler))
+        StreamServer::new(self.builder.options, bound, Work::anywhere(handler))
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("config", &self.config).finish()
+        f.debug_struct("Builder").field("config", &self.options.config).finish()
     }
 }

@@ -98,6 +98,46 @@ struct Stop {
     deadline: Option<Instant>,
 }
 
+/// Implements what all kinds of servers tell of themselves.
+macro_rules! server_accessors {
+    ($server:ident<$kind:ident: $bound:ident>) => {
+        impl<$kind: $bound> $server<$kind> {
+            /// Gives the address that the server is bound to, with the port that the system has
+            /// chosen.
+            ///
+            /// # Suspends
+            ///
+            /// Never.
+            #[must_use]
+            pub fn local_addr(&self) -> $kind::Addr {
+                self.address.clone()
+            }
+
+            /// Gives a handle by which others stop the server.
+            ///
+            /// # Suspends
+            ///
+            /// Never.
+            #[must_use]
+            pub fn handle(&self) -> $crate::server::Handle {
+                $crate::server::Handle::new(&self.control)
+            }
+
+            /// Gives what the server has done so far.
+            ///
+            /// # Suspends
+            ///
+            /// Never.
+            #[must_use]
+            pub fn stats(&self) -> $crate::server::Stats {
+                self.handle().stats()
+            }
+        }
+    };
+}
+
+pub(super) use server_accessors;
+
 impl Handle {
     pub(super) fn new(control: &Arc<Control>) -> Handle {
         Handle { control: Arc::clone(control) }

@@ -18,13 +18,13 @@ use corovent_runtime::spawn;
 use crate::addr::ToSocketAddrs;
 use crate::server::control::Control;
 use crate::server::control::EndOfSite;
-use crate::server::control::Handle;
 use crate::server::control::Report;
-use crate::server::control::Stats;
+use crate::server::control::server_accessors;
 use crate::server::crew::Crew;
 use crate::server::datagram_builder::DatagramBuilder;
 use crate::server::listener::SocketFile;
 use crate::server::options::Config;
+use crate::server::options::Options;
 use crate::server::request::Outcome;
 use crate::server::site::Door;
 use crate::server::site::Job;
@@ -165,8 +165,7 @@ impl DatagramServer<UnixDatagram> {
 
 impl<S: DatagramSocket> DatagramServer<S> {
     pub(super) fn new<F, R>(
-        config: Config,
-        pool: Option<Pool>,
+        options: Options,
         bound: Bound<S>,
         handler: F,
     ) -> io::Result<DatagramServer<S>>
@@ -176,43 +175,13 @@ impl<S: DatagramSocket> DatagramServer<S> {
     {
         Ok(DatagramServer {
             control: Control::new(),
-            config: Arc::new(config),
-            pool,
+            config: Arc::new(options.config),
+            pool: options.pool,
             handler: Rc::new(move |data, peer, socket| handler(data, peer, socket).into_result()),
             address: bound.socket.address()?,
             is_ours: bound.is_ours,
             bound: RefCell::new(Some(bound)),
         })
-    }
-
-    /// Gives the address that the server is bound to, with the port that the system has chosen.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn local_addr(&self) -> S::Addr {
-        self.address.clone()
-    }
-
-    /// Gives a handle by which others stop the server.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        Handle::new(&self.control)
-    }
-
-    /// Gives what the server has done so far.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.handle().stats()
     }
 
     /// Starts the server and returns: coroutines of this thread receive and handle from now on.
@@ -292,7 +261,7 @@ impl<S: DatagramSocket> DatagramServer<S> {
         Ok(())
     }
 
-    /// Stops the server as [`Handle::stop`] does.
+    /// Stops the server as [`Handle::stop`](crate::server::Handle::stop) does.
     ///
     /// # Suspends
     ///
@@ -322,6 +291,8 @@ impl<S: DatagramSocket> DatagramServer<S> {
         Mailbox { socket: Rc::new(socket), handler: Rc::clone(&self.handler), buf }
     }
 }
+
+server_accessors!(DatagramServer<S: DatagramSocket>);
 
 impl<S: DatagramSocket> Drop for DatagramServer<S> {
     fn drop(&mut self) {

@@ -4,11 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-
-use corovent_runtime::group::Pool;
-use corovent_runtime::sync::Semaphore;
 
 use crate::addr::ToSocketAddrs;
 use crate::addr::each_addr;
@@ -16,10 +12,10 @@ use crate::server::datagram::Bound;
 use crate::server::datagram::DatagramServer;
 use crate::server::datagram::DatagramSocket;
 use crate::server::listener::SocketFile;
-use crate::server::options::Config;
+use crate::server::options::Options;
 use crate::server::options::at;
+use crate::server::options::server_options;
 use crate::server::request::Outcome;
-use crate::server::trouble::Trouble;
 use crate::udp::UdpSocket;
 use crate::unix::UnixDatagram;
 
@@ -39,13 +35,12 @@ use crate::unix::UnixDatagram;
 /// ```
 #[must_use = "a server is made by binding it"]
 pub struct DatagramBuilder {
-    config: Config,
-    pool: Option<Pool>,
+    options: Options,
 }
 
 impl DatagramBuilder {
     pub(super) fn new() -> DatagramBuilder {
-        DatagramBuilder { config: Config::new(), pool: None }
+        DatagramBuilder { options: Options::new() }
     }
 
     /// Limits how many handlers are at work at once. Datagrams beyond that wait in the
@@ -60,43 +55,7 @@ impl DatagramBuilder {
     ///
     /// If `handlers` is zero.
     pub fn limit(mut self, handlers: usize) -> DatagramBuilder {
-        self.config.set_limit(handlers);
-        self.pool = None;
-        self
-    }
-
-    /// Limits the handlers of several servers together, and whatever else takes permits of the
-    /// semaphore: a handler has one while it is at work, and a server that is idle has
-    /// none.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn shared_limit(mut self, permits: Arc<Semaphore>) -> DatagramBuilder {
-        self.config.limit = Some(permits);
-        self.pool = None;
-        self
-    }
-
-    /// Runs the handlers as members of a pool, as
-    /// [`Builder::pool`](crate::server::Builder::pool) says.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn pool(mut self, pool: &Pool) -> DatagramBuilder {
-        self.config.limit = None;
-        self.pool = Some(pool.clone());
-        self
-    }
-
-    /// Sets how many bytes of stack each handler has.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn stack_size(mut self, bytes: usize) -> DatagramBuilder {
-        self.config.stack_bytes = Some(bytes);
+        self.options.set_limit(handlers);
         self
     }
 
@@ -107,20 +66,7 @@ impl DatagramBuilder {
     ///
     /// Never.
     pub fn grace(mut self, grace: Duration) -> DatagramBuilder {
-        self.config.grace = grace;
-        self
-    }
-
-    /// Sets what is called when something goes wrong that the server goes on after.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    pub fn on_error(
-        mut self,
-        hook: impl Fn(&Trouble<'_>) + Send + Sync + 'static,
-    ) -> DatagramBuilder {
-        self.config.hook = Box::new(hook);
+        self.options.config.grace = grace;
         self
     }
 
@@ -147,12 +93,7 @@ impl DatagramBuilder {
     {
         let bind = |addr: &SocketAddr| UdpSocket::bind(addr).map_err(|error| at(error, addr));
         let socket = each_addr(addr, bind)?;
-        DatagramServer::new(
-            self.config,
-            self.pool,
-            Bound { socket, file: None, is_ours: true },
-            handler,
-        )
+        DatagramServer::new(self.options, Bound { socket, file: None, is_ours: true }, handler)
     }
 
     /// Binds to a path, at which a file is made. The file is removed when the server stops to
@@ -175,7 +116,7 @@ impl DatagramBuilder {
         let path = path.as_ref();
         let socket = UnixDatagram::bind(path).map_err(|error| at(error, path.display()))?;
         let bound = Bound { socket, file: SocketFile::of(path), is_ours: true };
-        DatagramServer::new(self.config, self.pool, bound, handler)
+        DatagramServer::new(self.options, bound, handler)
     }
 
     /// Takes over a socket that was made elsewhere, such as one that was inherited. Once
@@ -194,17 +135,14 @@ impl DatagramBuilder {
         F: Fn(Vec<u8>, S::Addr, &S) -> R + 'static,
         R: Outcome,
     {
-        DatagramServer::new(
-            self.config,
-            self.pool,
-            Bound { socket, file: None, is_ours: false },
-            handler,
-        )
+        DatagramServer::new(self.options, Bound { socket, file: None, is_ours: false }, handler)
     }
 }
 
+server_options!(DatagramBuilder);
+
 impl fmt::Debug for DatagramBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatagramBuilder").field("config", &self.config).finish()
+        f.debug_struct("DatagramBuilder").field("config", &self.options.config).finish()
     }
 }

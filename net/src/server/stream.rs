@@ -16,15 +16,15 @@ use crate::addr::ToSocketAddrs;
 use crate::server::builder::Builder;
 use crate::server::control::Control;
 use crate::server::control::EndOfSite;
-use crate::server::control::Handle;
 use crate::server::control::Report;
-use crate::server::control::Stats;
 use crate::server::control::Worker;
+use crate::server::control::server_accessors;
 use crate::server::crew::Crew;
 use crate::server::listener::Bound;
 use crate::server::listener::Listener;
 use crate::server::listener::SocketFile;
 use crate::server::options::Config;
+use crate::server::options::Options;
 use crate::server::processes::Supervisor;
 use crate::server::processes::stop_at_sigterm;
 use crate::server::request::Outcome;
@@ -49,8 +49,8 @@ use crate::unix::UnixListener;
 /// tries again after a pause of 10 ms, which doubles up to a second. After some 128 connections
 /// in a row others have their turn.
 ///
-/// Dropping a server that runs is [`request_stop`](Handle::request_stop) without limit: it
-/// accepts no more, handlers go on to their ends, and nobody waits for them.
+/// Dropping a server that runs is [`request_stop`](crate::server::Handle::request_stop) without
+/// limit: it accepts no more, handlers go on to their ends, and nobody waits for them.
 ///
 /// # Examples
 ///
@@ -171,8 +171,7 @@ impl StreamServer<UnixListener> {
 
 impl<L: Listener> StreamServer<L> {
     pub(super) fn new(
-        config: Config,
-        pool: Option<Pool>,
+        options: Options,
         bound: Bound<L>,
         work: Work<L>,
     ) -> io::Result<StreamServer<L>> {
@@ -182,8 +181,8 @@ impl<L: Listener> StreamServer<L> {
         };
         Ok(StreamServer {
             control: Control::new(),
-            config: Arc::new(config),
-            pool,
+            config: Arc::new(options.config),
+            pool: options.pool,
             work,
             address: bound.listener.address()?,
             is_ours: bound.is_ours,
@@ -192,36 +191,6 @@ impl<L: Listener> StreamServer<L> {
             threads: RefCell::default(),
             watcher: RefCell::default(),
         })
-    }
-
-    /// Gives the address that the server is bound to, with the port that the system has chosen.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn local_addr(&self) -> L::Addr {
-        self.address.clone()
-    }
-
-    /// Gives a handle by which others stop the server.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        Handle::new(&self.control)
-    }
-
-    /// Gives what the server has done so far.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.handle().stats()
     }
 
     /// Starts the server and returns: coroutines of this thread, or its workers, accept and
@@ -312,7 +281,8 @@ impl<L: Listener> StreamServer<L> {
         Ok(())
     }
 
-    /// Stops the server as [`Handle::stop`] does, and waits until its threads have ended.
+    /// Stops the server as [`Handle::stop`](crate::server::Handle::stop) does, and waits until
+    /// its threads have ended.
     ///
     /// # Suspends
     ///
@@ -441,6 +411,8 @@ impl<L: Listener> StreamServer<L> {
         }
     }
 }
+
+server_accessors!(StreamServer<L: Listener>);
 
 impl<L: Listener> Drop for StreamServer<L> {
     fn drop(&mut self) {
