@@ -68,7 +68,7 @@ fn child_spawns_a_million_in_waves() {
         (0..3).for_each(|_| wave());
         let (before, maps) = (resident_bytes(), mappings());
         (0..97).for_each(|_| wave());
-        assert!(resident_bytes() <= before + (1 << 20));
+        assert!(resident_bytes() <= before + (1 << 18));
         assert!(mappings() <= maps + 2);
     });
 }

@@ -186,11 +186,12 @@ pub(crate) fn open_fds() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The bytes of memory that this process has in use.
+/// The bytes of memory that this process has in use, without those of its files: of the program
+/// itself, parts come and go as they are run.
 pub(crate) fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
+    let pages: Vec<usize> = statm.split(' ').take(3).map(|field| field.parse().unwrap()).collect();
+    (pages[1] - pages[2]) * 4096
 }
 
 /// The number of mappings of this process.
