@@ -57,7 +57,7 @@ const HOUSES: [House; 3] = [
             &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug", "group/*", "selectors/*", "signal/*", "threadpool/*"],
+            &["block_on", "both", "debug/*", "group/*", "selectors/*", "signal/*", "threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],

@@ -1,4 +1,6 @@
-//! Looking inside: who waits for what, and what counts as a deadlock.
+//! The table of a thread's coroutines, for programs and for people.
+//!
+//! `hub/table.rs` copies and renders it; here it is given to users.
 
 use std::fmt;
 use std::panic::Location;
@@ -9,10 +11,7 @@ use crate::hub::shared;
 use crate::hub::shared::Message;
 use crate::hub::table;
 use crate::hub::table::Row;
-use crate::packet;
 use crate::sys::clock::Deadline;
-
-pub use crate::hub::DeadlockScope as Scope;
 
 /// The coroutines of a thread as they were at one moment.
 ///
@@ -26,20 +25,6 @@ pub struct Dump {
 #[derive(Clone, Copy, Debug)]
 pub struct TaskInfo<'a> {
     row: &'a Row,
-}
-
-/// How many there are of what a thread's hub keeps; all zero on a thread without one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Coroutines that have not ended.
-    pub coroutines: usize,
-    /// Timers that have not fired.
-    pub timers: usize,
-    /// Descriptors registered with epoll.
-    pub descriptors: usize,
-    /// Coroutines that wait for a descriptor.
-    pub waiting: usize,
 }
 
 /// Copies the table of this thread's coroutines.
@@ -86,59 +71,6 @@ pub fn print_all() {
     shared::for_each(|hub| {
         hub.post(hub.first_ticket(), Message::Dump);
     });
-}
-
-/// Sets what counts as a deadlock on this thread, and gives what did.
-///
-/// # Suspends
-///
-/// Never.
-///
-/// # Panics
-///
-/// If the thread's hub cannot be made.
-///
-/// # Examples
-///
-/// ```
-/// use corovent_runtime::{Deadlock, debug, thread};
-///
-/// debug::deadlock(debug::Scope::Hub);
-/// // Nobody can unpark this thread: the test's other threads do not count.
-/// let payload = std::panic::catch_unwind(thread::park).unwrap_err();
-/// assert!(payload.is::<Deadlock>());
-/// ```
-#[track_caller]
-pub fn deadlock(scope: Scope) -> Scope {
-    match hub::get() {
-        Ok(hub) => hub.set_deadlock_scope(scope),
-        Err(error) => panic!("the deadlock report needs the thread's hub: {error}"),
-    }
-}
-
-/// Counts what this thread's hub keeps.
-///
-/// # Suspends
-///
-/// Never.
-pub fn counters() -> Counters {
-    let Some(hub) = hub::current() else { return Counters::default() };
-    let state = hub.state();
-    Counters {
-        coroutines: state.scheduler.len() - 1,
-        timers: state.timers.len(),
-        descriptors: state.readiness.registered(),
-        waiting: state.readiness.waiting(),
-    }
-}
-
-/// How many coroutines of the process have panicked without anybody joining them.
-///
-/// # Suspends
-///
-/// Never.
-pub fn unjoined_panics() -> u64 {
-    packet::unseen_panics()
 }
 
 impl Dump {

@@ -1,0 +1,45 @@
+//! Looking inside: who waits for what, and what counts as a deadlock.
+//!
+//! `dump.rs` is the table of coroutines, `counters.rs` how many there are.
+
+mod counters;
+mod dump;
+
+use crate::hub;
+
+pub use crate::debug::counters::Counters;
+pub use crate::debug::counters::counters;
+pub use crate::debug::counters::unjoined_panics;
+pub use crate::debug::dump::Dump;
+pub use crate::debug::dump::TaskInfo;
+pub use crate::debug::dump::dump;
+pub use crate::debug::dump::print_all;
+pub use crate::hub::DeadlockScope as Scope;
+
+/// Sets what counts as a deadlock on this thread, and gives what did.
+///
+/// # Suspends
+///
+/// Never.
+///
+/// # Panics
+///
+/// If the thread's hub cannot be made.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::{Deadlock, debug, thread};
+///
+/// debug::deadlock(debug::Scope::Hub);
+/// // Nobody can unpark this thread: the test's other threads do not count.
+/// let payload = std::panic::catch_unwind(thread::park).unwrap_err();
+/// assert!(payload.is::<Deadlock>());
+/// ```
+#[track_caller]
+pub fn deadlock(scope: Scope) -> Scope {
+    match hub::get() {
+        Ok(hub) => hub.set_deadlock_scope(scope),
+        Err(error) => panic!("the deadlock report needs the thread's hub: {error}"),
+    }
+}
