@@ -157,7 +157,11 @@ pub(crate) fn child_with(test: &str, variables: &[(&str, &str)]) -> Output {
 
 /// The command of [`child`]. One that hangs is ended by SIGALRM.
 pub(crate) fn child_command(test: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
+    child_of(Command::new(env::current_exe().unwrap()), test)
+}
+
+/// The same with a command that ends with the path of this binary, such as strace's.
+pub(crate) fn child_of(mut command: Command, test: &str) -> Command {
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("RUST_BACKTRACE");
     // The alarm is set after the fork, and execve(2) keeps it.
@@ -174,7 +178,12 @@ pub(crate) fn child_command(test: &str) -> Command {
 /// Checks that an ignored test passes in a process of its own; gives what it said on stderr.
 #[track_caller]
 pub(crate) fn passes(test: &str) -> String {
-    let output = child(test);
+    has_passed(test, &child(test))
+}
+
+/// Checks that the one test of a process has passed; gives what it said on stderr.
+#[track_caller]
+pub(crate) fn has_passed(test: &str, output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{test}: {:?}\n{text}", output.status);
     // A name that is misspelt runs nothing.
