@@ -21,3 +21,4 @@ mod accepting;
 mod connecting;
 mod making;
 mod moving;
+mod stopping;

@@ -15,6 +15,7 @@
 pub(crate) mod end;
 pub(crate) mod identity;
 pub(crate) mod interruption;
+mod look;
 mod messages;
 pub(crate) mod panic_hook;
 pub(crate) mod reason;
