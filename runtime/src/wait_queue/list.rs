@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::ptr;
 
 use crate::hub::wake::WakeRef;
+use crate::order;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 
@@ -119,14 +120,21 @@ impl<P> List<P> {
         &mut self,
         look: impl FnOnce(&P) -> R,
     ) -> Option<(R, WakeRef)> {
-        if self.first.is_null() {
-            return None;
-        }
+        self.take_with(self.first, look)
+    }
+
+    /// Removes a linked node, if it is one, after a look at what it carries.
+    #[inline]
+    fn take_with<R>(
+        &mut self,
+        node: *const Node<P>,
+        look: impl FnOnce(&P) -> R,
+    ) -> Option<(R, WakeRef)> {
         // SAFETY: a linked node's frame is there: its owner unlinks it first.
-        let first = unsafe { &*self.first };
-        let seen = look(&first.payload);
-        let wake = first.wake.get().expect("a linked node has a name");
-        self.remove(first);
+        let taken = unsafe { node.as_ref() }?;
+        let seen = look(&taken.payload);
+        let wake = taken.wake.get().expect("a linked node has a name");
+        self.remove(node);
         Some((seen, wake))
     }
 
@@ -228,6 +236,41 @@ impl List {
         // SAFETY: a linked node's frame is there: its owner unlinks it first.
         let first = unsafe { self.first.as_ref() }?;
         Some(first.payload.get())
+    }
+
+    /// Removes the node that is next, and gives the name of its wait.
+    #[inline]
+    pub(crate) fn take_next(&mut self) -> Option<WakeRef> {
+        self.take_next_with(|_| ()).map(|((), wake)| wake)
+    }
+
+    /// The same with a look at the node's tag, which is that of the first. `look` runs under the
+    /// lock.
+    #[inline]
+    pub(crate) fn take_next_with<R>(
+        &mut self,
+        look: impl FnOnce(&Cell<u32>) -> R,
+    ) -> Option<(R, WakeRef)> {
+        let next = if order::is_seeded() { self.choose() } else { self.first };
+        self.take_with(next, look)
+    }
+
+    /// What a seed chooses: one of those in front that have the first's tag, so that whoever has
+    /// looked at that need not again, and those behind have no more to wait for than without.
+    #[cold]
+    fn choose(&self) -> *const Node {
+        let tag = self.first_tag();
+        let mut alike = 0;
+        self.find(|payload, _| {
+            alike += usize::from(Some(payload.get()) == tag);
+            Some(payload.get()) != tag
+        });
+        let mut left = order::pick(alike);
+        self.find(|_, _| {
+            let is_chosen = left == 0;
+            left = left.saturating_sub(1);
+            is_chosen
+        })
     }
 
     /// Removes the first node if its tag is not later than `number`, and gives the name of its
