@@ -20,5 +20,6 @@ mod strace;
 mod accepting;
 mod connecting;
 mod making;
+mod memory;
 mod moving;
 mod stopping;
