@@ -19,6 +19,7 @@ mod strace;
 
 mod accepting;
 mod connecting;
+mod interruptions;
 mod making;
 mod memory;
 mod moving;
