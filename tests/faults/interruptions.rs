@@ -69,7 +69,7 @@ fn start_storm() {
 }
 
 /// A little of everything, at once.
-fn work() {
+pub(crate) fn work() {
     let tasks = [
         spawn(talk_over_tcp),
         spawn(talk_over_udp),
