@@ -132,5 +132,4 @@ impl fmt::Debug for Alarm {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;
