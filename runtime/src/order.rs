@@ -17,7 +17,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// First-in-first-out.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn fifo() -> Order {
         Order { seeded: None }
     }
