@@ -64,6 +64,8 @@ const HOUSES: [House; 3] = [
             &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],
+            // Programs for the fuzzer and the tests.
+            &["fuzzing/*"],
         ],
     },
     House {

@@ -285,10 +285,9 @@ impl<S: fmt::Debug> fmt::Debug for WaitQueue<S> {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 pub(crate) mod tests;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<S> WaitQueue<S> {
     /// How many wait, for tests that have to know that somebody does.
     pub(crate) fn waiting(&self) -> usize {

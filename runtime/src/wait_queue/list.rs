@@ -319,7 +319,7 @@ impl Nodes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<P> List<P> {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
