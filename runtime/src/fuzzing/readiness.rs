@@ -265,7 +265,7 @@ impl World {
         if self.scheduler.len() == 1 || self.scheduler.evict(task).is_none() {
             return;
         }
-        self.table.forget_slot(task);
+        self.table.forget_slots(|slot| slot == task);
         if let Some(call) = self.calls.remove(&task).filter(|call| call.is_woken) {
             self.pass_on(call.fd, call.direction);
         }

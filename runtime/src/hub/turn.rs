@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefMut;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -57,6 +58,8 @@ pub(crate) struct Turn {
     began: u64,
     /// When the stacks were last trimmed.
     trimmed: u64,
+    /// When the poller was last found to be ours still.
+    pub(super) checked: u64,
     /// Idle sleeps in a row after which nothing had happened.
     pub(super) idle_looks: u32,
     /// When it is said next that the kernel has no stack.
@@ -64,7 +67,7 @@ pub(crate) struct Turn {
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
-    lost_waits: Vec<(u32, usize)>,
+    lost_waits: BTreeMap<u32, usize>,
     /// Scratch for the timers that are due.
     due: Vec<Due<Alarm>>,
 }
@@ -95,6 +98,11 @@ pub(crate) fn change_idle_helpers(difference: isize) {
     IDLE_HELPERS.fetch_add((1u64 << 32).wrapping_add_signed(difference as i64), Ordering::AcqRel);
 }
 
+/// Notes that there are no helper threads, in the child of a fork.
+pub(crate) fn forget_helpers() {
+    IDLE_HELPERS.store(0, Ordering::Release);
+}
+
 /// Whether the process has no thread but the caller and idle helpers.
 fn is_alone() -> bool {
     let before = IDLE_HELPERS.load(Ordering::Acquire);
@@ -112,10 +120,11 @@ impl Turn {
             born: now,
             began: now,
             trimmed: now,
+            checked: now,
             idle_looks: 0,
             next_report: 0,
             ends: None,
-            lost_waits: Vec::new(),
+            lost_waits: BTreeMap::new(),
             due: Vec::new(),
         }
     }
@@ -133,8 +142,18 @@ impl Turn {
     /// The wait queue of a task that was given up in one, by a name of its slot, which is
     /// never used again. A wake by that name has reached nobody.
     pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
-        let lost = self.lost_waits.iter().find(|(slot, _)| *slot == ticket.slot)?;
-        Some(lost.1)
+        self.lost_waits.get(&ticket.slot).copied()
+    }
+
+    /// Notes that a task was given up, and the wait queue that it was in, if any.
+    pub(super) fn lose_wait(&mut self, slot: u32, queue: Option<usize>) {
+        self.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    }
+
+    /// Ends the turn: the loop polls before it runs a task.
+    pub(super) fn end_now(&mut self) {
+        self.runs = RUNS_MAX;
+        self.next_look = RUNS_MAX;
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -235,6 +254,7 @@ impl Hub {
 
     /// Looks at messages, fds and timers, waiting for them if no task is ready.
     fn poll(&self) {
+        self.settle_fork();
         self.read_messages();
         let mut state = self.state();
         let patience = self.patience(&mut state);
@@ -251,6 +271,7 @@ impl Hub {
         state.turn.runs = 0;
         state.turn.next_look = FIRST_LOOK;
         state.turn.began = now;
+        self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
     }
 
@@ -261,6 +282,7 @@ impl Hub {
         }
         let now = Deadline::now().as_ns();
         trim_stacks(state, now);
+        self.look_after_poller(state, now);
         if let Some(next) = state.timers.next() {
             let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
             return if limit.is_zero() { Patience::None } else { Patience::Limited(limit) };
@@ -362,10 +384,10 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         let class = task.class;
         state.stacks.release(class);
     }
-    state.readiness.forget_slot(slot);
+    state.readiness.forget_slots(|forgotten| forgotten == slot);
     state.timers.cancel_all(|alarm| alarm.slot() == slot);
     let queue = task.reason.queue();
-    state.turn.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    state.turn.lose_wait(slot, queue);
     if was_ready {
         pass_baton(&mut state, task.reason);
     }

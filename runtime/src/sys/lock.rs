@@ -67,6 +67,17 @@ impl<T> Lock<T> {
         Guard { lock: self, _thread: PhantomData }
     }
 
+    /// Frees the lock for the only thread of a process: the child of a fork, where whoever held
+    /// it is gone. True if somebody did, and may have left the value half changed.
+    pub(crate) fn free_in_child(&self) -> bool {
+        self.word.swap(FREE, Ordering::Relaxed) != FREE
+    }
+
+    /// Frees the lock for whoever has taken it and forgotten the guard.
+    pub(crate) fn free_forgotten(&self) {
+        drop(Guard { lock: self, _thread: PhantomData });
+    }
+
     #[cold]
     fn lock_contended(&self) {
         for _ in 0..SPINS_MAX {

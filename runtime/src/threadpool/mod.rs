@@ -9,6 +9,7 @@ mod blocking;
 mod builder;
 mod desk;
 mod flights;
+mod forks;
 mod handle;
 mod holder;
 mod job;
