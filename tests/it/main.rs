@@ -72,5 +72,6 @@ mod unix_datagrams;
 mod unix_streams;
 mod unwinding;
 mod waiting_for_several;
+mod watchdog;
 mod worlds;
 mod writing;

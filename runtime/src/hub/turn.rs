@@ -29,6 +29,7 @@ use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::Task;
 use crate::hub::wake;
+use crate::hub::watchdog;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Outcome;
@@ -46,14 +47,21 @@ use crate::timers::Due;
 /// Where the loop stands between two polls.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Tasks run since the last poll.
-    runs: u32,
+    /// The hub's `looks` at the last poll.
+    first: u64,
     /// At this many the clock is looked at.
-    next_look: u32,
+    next_look: u64,
     /// The clock when the hub was made.
     born: u64,
     /// The clock at the last poll.
     began: u64,
+    /// The clock when it was last looked at, and the longest time between two such looks.
+    looked: u64,
+    longest: u64,
+    /// What epoll has told.
+    events: u64,
+    /// Coroutines that were given up.
+    lost: u64,
     /// When the stacks were last trimmed.
     trimmed: u64,
     /// Idle sleeps in a row after which nothing had happened.
@@ -67,11 +75,11 @@ pub(crate) struct Turn {
 }
 
 /// A turn runs at most this many tasks,
-const RUNS_MAX: u32 = 256;
+const RUNS_MAX: u64 = 256;
 /// or for this long, of which the clock is asked after 8, 16, 32, … runs. Whoever is woken by
 /// the poll runs after those that are ready, so a shorter turn would only poll more often.
 const TURN_NS_MAX: u64 = 4_000_000;
-const FIRST_LOOK: u32 = 8;
+const FIRST_LOOK: u64 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
 const TRIM_NS: u64 = 1_000_000_000;
@@ -91,7 +99,7 @@ pub(crate) fn change_idle_helpers(difference: isize) {
 /// Whether the process has no thread but the caller and idle helpers.
 fn is_alone() -> bool {
     let before = IDLE_HELPERS.load(Ordering::Acquire);
-    let idle = before as u32 as usize;
+    let idle = before as u32 as usize + usize::from(watchdog::is_running());
     // A helper may have been told of a job meanwhile by a thread that has ended since.
     process::thread_count().is_some_and(|threads| threads <= 1 + idle)
         && IDLE_HELPERS.load(Ordering::Acquire) == before
@@ -100,10 +108,14 @@ fn is_alone() -> bool {
 impl Turn {
     pub(crate) fn new(now: u64) -> Turn {
         Turn {
-            runs: 0,
+            first: 0,
             next_look: FIRST_LOOK,
             born: now,
             began: now,
+            looked: now,
+            longest: 0,
+            events: 0,
+            lost: 0,
             trimmed: now,
             idle_looks: 0,
             ends: None,
@@ -135,20 +147,48 @@ impl Turn {
         ((now - self.born) / 1_000_000) as u32
     }
 
-    /// Whether the turn's budget is used up.
+    /// Whether the turn's budget is used up, when the ready queue is looked at for the time
+    /// numbered `look`.
     #[inline]
-    fn is_over(&mut self) -> bool {
-        self.runs += 1;
-        self.runs >= self.next_look && self.is_over_slowly()
+    fn is_over(&mut self, look: u64) -> bool {
+        look >= self.next_look && self.is_over_slowly(look)
     }
 
     #[cold]
-    fn is_over_slowly(&mut self) -> bool {
-        if self.runs >= RUNS_MAX {
+    fn is_over_slowly(&mut self, look: u64) -> bool {
+        let runs = look - self.first;
+        if runs >= RUNS_MAX {
             return true;
         }
-        self.next_look *= 2;
-        Deadline::now().as_ns() - self.began > TURN_NS_MAX
+        self.next_look = self.first + 2 * runs;
+        let now = Deadline::now().as_ns();
+        self.note_clock(now);
+        now - self.began > TURN_NS_MAX
+    }
+
+    /// Notes how long tasks have run since the clock was last looked at.
+    #[inline]
+    fn note_clock(&mut self, now: u64) {
+        self.longest = self.longest.max(now.saturating_sub(self.looked));
+        self.looked = now;
+    }
+
+    /// Begins a turn.
+    fn begin(&mut self, now: u64, looks: u64) {
+        self.first = looks;
+        self.next_look = looks + FIRST_LOOK;
+        self.began = now;
+        self.looked = now;
+    }
+
+    /// The longest time between two looks at the clock in a turn, in nanoseconds.
+    pub(super) fn longest(&self) -> u64 {
+        self.longest.max(Deadline::now().as_ns().saturating_sub(self.looked))
+    }
+
+    /// What epoll has told, and how many coroutines were given up.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.events, self.lost)
     }
 }
 
@@ -180,7 +220,7 @@ impl Hub {
     fn run_ready(&self) -> Option<Outcome> {
         let mut state = self.state();
         let outcome = loop {
-            if state.turn.is_over() {
+            if state.turn.is_over(self.vitals.count_look()) {
                 break None;
             }
             let Some((slot, outcome, task)) = state.scheduler.next() else { break None };
@@ -203,8 +243,9 @@ impl Hub {
             self.outcome.set(outcome);
             state = self.run(slot, coroutine);
         };
+        self.vitals.note_tasks(state.scheduler.len());
         self.current.set(ROOT);
-        self.running.set(ptr::null());
+        self.running.store(ptr::null_mut(), Ordering::Relaxed);
         outcome
     }
 
@@ -212,14 +253,15 @@ impl Hub {
     #[inline]
     fn run(&self, slot: u32, coroutine: Coroutine) -> RefMut<'_, State> {
         self.current.set(slot);
-        self.running.set(coroutine.occupant());
+        // The handler of a signal may read what it points to.
+        self.running.store(coroutine.occupant().cast_mut(), Ordering::Release);
         self.allowance.set(hub::ALLOWANCE);
         // SAFETY: the task was ready, so its coroutine is suspended, and it still has its
         // record in the table, so it has not ended. The loop resumes one at a time.
         let ended = unsafe { coroutine.resume() };
         let mut state = self.state();
         if let Some(stack) = ended {
-            self.running.set(ptr::null());
+            self.running.store(ptr::null_mut(), Ordering::Relaxed);
             state.scheduler.remove(slot);
             // SAFETY: the coroutine has ended: its frames are gone, and its record.
             unsafe { state.stacks.give_back(stack) };
@@ -230,6 +272,7 @@ impl Hub {
 
     /// Looks at messages, fds and timers, waiting for them if no task is ready.
     fn poll(&self) {
+        let looks = self.vitals.count_turn();
         self.read_messages();
         let mut state = self.state();
         let patience = self.patience(&mut state);
@@ -237,10 +280,11 @@ impl Hub {
             self.poll_fds(&mut state, patience);
         }
         let now = Deadline::now().as_ns();
+        if patience == Patience::None {
+            state.turn.note_clock(now);
+        }
         self.clock_ms.set(state.turn.ms_at(now));
-        state.turn.runs = 0;
-        state.turn.next_look = FIRST_LOOK;
-        state.turn.began = now;
+        state.turn.begin(now, looks);
         fire_timers(&mut state, now);
         drop(state);
         self.read_messages();
@@ -252,6 +296,7 @@ impl Hub {
             return Patience::None;
         }
         let now = Deadline::now().as_ns();
+        state.turn.note_clock(now);
         trim_stacks(state, now);
         if let Some(next) = state.timers.next() {
             let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
@@ -322,6 +367,7 @@ impl Hub {
         }
         if !events.is_empty() {
             turn.idle_looks = 0;
+            turn.events += events.len() as u64;
         }
         scheduler.order().arrange(events);
         for event in events {
@@ -386,6 +432,7 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         let class = task.class;
         state.stacks.release(class);
     }
+    state.turn.lost += 1;
     state.readiness.forget_slot(slot);
     state.timers.cancel_all(|alarm| alarm.slot() == slot);
     let queue = task.reason.queue();
@@ -425,7 +472,7 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
     let body = task.body.expect("a task that has not run has a body");
     let killed = task.interrupts.serve_kill();
-    let (id, class) = (task.id, task.class);
+    let (id, class, spawned_at) = (task.id, task.class, task.spawned_at);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
         // The kernel has no memory for a page table, or its limits were lowered since.
@@ -433,7 +480,8 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     };
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
+    let coroutine =
+        Coroutine::start(stack, id, name, spawned_at, move || enter(body, slot, killed));
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     coroutine
