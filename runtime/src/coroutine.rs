@@ -96,10 +96,13 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 impl Coroutine {
     /// Puts a coroutine on a stack. `body` runs at the first resume.
     ///
-    /// `id`, `name` and `spawned_at` are for the reports of an overflow and of the watchdog;
-    /// `name` is readable until the coroutine has ended.
+    /// `id`, `name` and `spawned_at` are for the reports of an overflow and of the watchdog.
+    ///
+    /// # Safety
+    ///
+    /// `name` must be readable until the coroutine has ended or forgets it.
     #[inline]
-    pub(crate) fn start<F>(
+    pub(crate) unsafe fn start<F>(
         stack: Stack,
         id: u64,
         name: *const str,
