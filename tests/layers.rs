@@ -36,6 +36,7 @@ const HOUSES: [House; 3] = [
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
+            &["sys::threads"],
             &["sys::fork", "sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
@@ -57,8 +58,10 @@ const HOUSES: [House; 3] = [
             &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug/*", "group/*", "selectors/*", "signal/*", "testing"],
+            &["block_on", "both", "group/*", "selectors/*", "signal/*", "testing"],
             &["threadpool/*"],
+            // It looks at all that is below.
+            &["debug/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],

@@ -32,6 +32,7 @@ use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::mem::offset_of;
+use std::panic::Location;
 use std::ptr;
 use std::ptr::NonNull;
 
@@ -95,13 +96,19 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 impl Coroutine {
     /// Puts a coroutine on a stack. `body` runs at the first resume.
     ///
-    /// `id` and `name` are for the report of an overflow.
+    /// `id`, `name` and `spawned_at` are for the reports of an overflow and of the watchdog.
     ///
     /// # Safety
     ///
     /// `name` must be readable until the coroutine has ended or forgets it.
     #[inline]
-    pub(crate) unsafe fn start<F>(stack: Stack, id: u64, name: *const str, body: F) -> Coroutine
+    pub(crate) unsafe fn start<F>(
+        stack: Stack,
+        id: u64,
+        name: *const str,
+        spawned_at: &'static Location<'static>,
+        body: F,
+    ) -> Coroutine
     where
         F: FnOnce() + 'static,
     {
@@ -121,7 +128,7 @@ impl Coroutine {
             unsafe { (*yielder_cell).set(yielder) };
             body();
         });
-        let occupant = Occupant { stack, id, name };
+        let occupant = Occupant::new(stack, id, name, spawned_at);
         let yielder = Cell::new(ptr::null());
         let new = Record { switch, yielder, occupant, locals: ManuallyDrop::new(OnceCell::new()) };
         // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
@@ -246,10 +253,9 @@ impl Coroutine {
     /// The caller must be the code of this coroutine, running.
     #[inline]
     pub(crate) unsafe fn forget_name(self) {
-        let no_name: *const str = "";
-        // SAFETY: the caller runs on this stack; only the handler of a fault of its own code
-        // reads the field meanwhile.
-        unsafe { (*self.record.as_ptr()).occupant.name = no_name };
+        // SAFETY: the caller runs on this stack, so the record is there.
+        let occupant = unsafe { &(*self.record.as_ptr()).occupant };
+        occupant.forget_name();
     }
 
     /// Where its stack is.

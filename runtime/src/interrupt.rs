@@ -18,6 +18,8 @@ pub(crate) struct Interrupts {
     deadlock: bool,
     /// Whether the task unwinds, as far as is known.
     unwinding: bool,
+    /// How many `debug::no_wait` calls the task is in.
+    no_waits: u8,
     /// How many `shield` calls the task is in.
     shields: u16,
     /// The `timeout` blocks the task is in, outermost first. Few tasks are ever in one, and
@@ -53,6 +55,8 @@ pub(crate) enum Interrupt {
     /// The number of the scope.
     Timeout(u64),
     Deadlock,
+    /// It waits where it was not to.
+    NoWait,
 }
 
 /// How often a task may swallow a throw before it is left alone.
@@ -120,7 +124,25 @@ impl Interrupts {
         let position = scopes.iter().position(|scope| scope.id == id);
         scopes.truncate(position.expect("a scope is closed once"));
         let any_fired = scopes.iter().any(|scope| scope.fired);
-        self.wanted = self.kill == Kill::Wanted || self.deadlock || any_fired;
+        self.wanted = self.kill == Kill::Wanted || self.deadlock || any_fired || self.no_waits > 0;
+    }
+
+    /// Begins a part in which every wait is an error, whatever else is asked for.
+    pub(crate) fn enter_no_wait(&mut self) {
+        self.no_waits = self.no_waits.checked_add(1).expect("they are not nested that deeply");
+        self.wanted = true;
+    }
+
+    /// Ends it.
+    pub(crate) fn leave_no_wait(&mut self) {
+        self.no_waits = self.no_waits.saturating_sub(1);
+        let any_fired = self.scopes.iter().flat_map(|scopes| scopes.iter()).any(|s| s.fired);
+        self.wanted = self.kill == Kill::Wanted || self.deadlock || any_fired || self.no_waits > 0;
+    }
+
+    /// Whether every wait is an error.
+    pub(crate) fn forbids_waits(&self) -> bool {
+        self.no_waits > 0 && !self.unwinding
     }
 
     /// Enters a shield: what was asked for from outside waits until it is left.
@@ -184,6 +206,7 @@ impl Interrupts {
         let next = self.next()?;
         match next {
             Interrupt::Deadlock => self.deadlock = false,
+            Interrupt::NoWait => {}
             Interrupt::Kill => self.kill_throws += 1,
             Interrupt::Timeout(id) => {
                 let scopes = self.scopes.iter_mut().flat_map(|scopes| scopes.iter_mut());
@@ -196,10 +219,14 @@ impl Interrupts {
         Some(next)
     }
 
-    /// A kill goes before a timeout, an outer timeout before an inner one.
+    /// A kill goes before a timeout, an outer timeout before an inner one. The error of the
+    /// programmer is told before all.
     fn next(&self) -> Option<Interrupt> {
         if self.unwinding {
             return None;
+        }
+        if self.no_waits > 0 {
+            return Some(Interrupt::NoWait);
         }
         if self.deadlock {
             return Some(Interrupt::Deadlock);
@@ -280,6 +307,32 @@ mod tests {
         assert!(record.serve_kill());
         record.want_kill();
         assert!(!record.is_deliverable());
+    }
+
+    #[test]
+    fn a_wait_where_none_may_be_goes_before_all_and_leaves_all_as_it_was() {
+        let mut record = Interrupts::default();
+        record.enter_no_wait();
+        record.enter_no_wait();
+        record.enter_shield();
+        record.want_kill();
+        assert_eq!(record.take(), Some(Interrupt::NoWait));
+        assert!(!record.is_deliverable(), "it unwinds");
+        record.set_unwinding(false);
+        record.leave_no_wait();
+        assert_eq!(record.take(), Some(Interrupt::NoWait));
+        record.set_unwinding(false);
+        record.leave_no_wait();
+        assert!(!record.is_deliverable());
+        record.leave_shield();
+        assert_eq!(record.take(), Some(Interrupt::Kill));
+        let mut record = Interrupts::default();
+        record.open_scope(1);
+        record.enter_no_wait();
+        record.close_scope(1);
+        assert!(record.is_deliverable());
+        record.leave_no_wait();
+        assert!(!record.wanted());
     }
 
     #[test]

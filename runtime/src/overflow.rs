@@ -14,13 +14,17 @@
 
 use std::cell::Cell;
 use std::io;
+use std::panic::Location;
 use std::process;
 use std::ptr;
+use std::sync::atomic::compiler_fence;
 
 use once_cell::race::OnceBox;
 
 use crate::stack::Stack;
 use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicPtr;
+use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::sigaction;
 use crate::sys::sigaction::Action;
@@ -31,8 +35,49 @@ use crate::sys::sigaction::AlternateStack;
 pub(crate) struct Occupant {
     pub(crate) stack: Stack,
     pub(crate) id: u64,
-    /// Empty for none; readable until the coroutine has ended.
-    pub(crate) name: *const str,
+    /// Readable until the coroutine has ended, or the name is forgotten.
+    name: *const u8,
+    /// 0 for none.
+    name_bytes: AtomicUsize,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+impl Occupant {
+    #[inline]
+    pub(crate) fn new(
+        stack: Stack,
+        id: u64,
+        name: *const str,
+        spawned_at: &'static Location<'static>,
+    ) -> Occupant {
+        let name_bytes = AtomicUsize::new((name as *const [u8]).len());
+        Occupant { stack, id, name: name.cast(), name_bytes, spawned_at }
+    }
+
+    /// The name, or an empty one.
+    ///
+    /// # Safety
+    ///
+    /// Only for as long as the coroutine's code does not run on: inside of a signal handler.
+    pub(crate) unsafe fn name(&self) -> &[u8] {
+        let bytes = self.name_bytes.load(Ordering::Acquire);
+        // SAFETY: the name is readable as long as its length is there, which only the code of
+        // the coroutine takes away.
+        unsafe { std::slice::from_raw_parts(self.name, bytes) }
+    }
+
+    /// Takes the name out: it may be freed from now on.
+    pub(crate) fn forget_name(&self) {
+        self.name_bytes.store(0, Ordering::Relaxed);
+        // Before whatever frees it, for a handler on this thread.
+        compiler_fence(Ordering::SeqCst);
+    }
+}
+
+/// The word in which the hub of this thread keeps the description of who runs; null without a
+/// hub. Async-signal-safe.
+pub(crate) fn occupant_word() -> *const AtomicPtr<Occupant> {
+    OCCUPANT.get()
 }
 
 /// The thread's part of the report: while it lives, overflows on the thread are told.
@@ -55,7 +100,7 @@ impl Reporter {
     ///
     /// `occupant` must be valid until the reporter is dropped, and what it holds valid
     /// whenever it is not null.
-    pub(crate) unsafe fn attach(&self, occupant: *const Cell<*const Occupant>) {
+    pub(crate) unsafe fn attach(&self, occupant: *const AtomicPtr<Occupant>) {
         OCCUPANT.set(occupant);
     }
 }
@@ -68,7 +113,7 @@ impl Drop for Reporter {
 
 thread_local! {
     /// Where the hub of this thread keeps the description of who runs.
-    static OCCUPANT: Cell<*const Cell<*const Occupant>> = const { Cell::new(ptr::null()) };
+    static OCCUPANT: Cell<*const AtomicPtr<Occupant>> = const { Cell::new(ptr::null()) };
 }
 
 /// What the two signals did before: the handler falls back to it.
@@ -122,13 +167,13 @@ extern "C" fn on_fault(
 }
 
 fn current_occupant() -> Option<&'static Occupant> {
-    let cell = OCCUPANT.get();
-    if cell.is_null() {
+    let word = OCCUPANT.get();
+    if word.is_null() {
         return None;
     }
-    // SAFETY: the hub keeps the cell alive while the thread-local points to it.
-    let occupant = unsafe { (*cell).get() };
-    // SAFETY: what the cell holds is null, or in the record of the coroutine that runs, at
+    // SAFETY: the hub keeps the word alive while the thread-local points to it.
+    let occupant = unsafe { (*word).load(Ordering::Acquire) };
+    // SAFETY: what the word holds is null, or in the record of the coroutine that runs, at
     // the top of its stack, which the overflow at the bottom has not touched.
     unsafe { occupant.as_ref() }
 }
@@ -136,8 +181,9 @@ fn current_occupant() -> Option<&'static Occupant> {
 /// Writes the two lines of the report.
 fn report(occupant: &Occupant) {
     let mut line = Line { bytes: [0; 512], len: 0 };
-    // SAFETY: the name is readable until the coroutine has ended.
-    let name = unsafe { &*occupant.name };
+    // SAFETY: this is a signal handler.
+    let name = unsafe { occupant.name() };
+    let name = str::from_utf8(name).unwrap_or_default();
     line.text("\ncoroutine ");
     if name.is_empty() {
         line.text("<unnamed>");

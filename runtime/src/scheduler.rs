@@ -156,6 +156,11 @@ impl<T> Scheduler<T> {
         self.len
     }
 
+    /// How many tasks could run.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready as usize
+    }
+
     /// Whether a task could run.
     #[inline]
     pub(crate) fn has_ready(&self) -> bool {

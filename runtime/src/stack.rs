@@ -132,6 +132,8 @@ pub(crate) struct StackPool<W: Watch> {
     guard: Guard,
     /// Stacks that came back since [`trim`](StackPool::trim) last looked.
     returned: usize,
+    /// Those before that.
+    returned_before: u64,
     /// Scratch for `mincore`.
     pages: Vec<u8>,
 }
@@ -194,7 +196,7 @@ impl<W: Watch> StackPool<W> {
     pub(crate) fn new() -> StackPool<W> {
         let forced = env::var_os("COROVENT_STACK_GUARD").is_some_and(|value| value == "mprotect");
         let guard = if forced { Guard::Protection } else { Guard::Untried };
-        StackPool { classes: Vec::new(), guard, returned: 0, pages: Vec::new() }
+        StackPool { classes: Vec::new(), guard, returned: 0, returned_before: 0, pages: Vec::new() }
     }
 
     /// Promises room for one more stack; the error names the limit that is in the way.
@@ -278,9 +280,26 @@ impl<W: Watch> StackPool<W> {
         self.returned
     }
 
+    /// How many stacks ever came back.
+    pub(crate) fn returned_ever(&self) -> u64 {
+        self.returned_before + self.returned as u64
+    }
+
+    /// How many stacks coroutines run on, and how many wait for the next ones.
+    pub(crate) fn bound_and_free(&self) -> (usize, usize) {
+        let mut counts = (0, 0);
+        for pool in &self.classes {
+            let used: usize = pool.slabs.iter().map(|slab| usize::from(slab.fresh)).sum();
+            counts.0 += used - pool.free.len();
+            counts.1 += pool.free.len();
+        }
+        counts
+    }
+
     /// Gives memory of free stacks back to the kernel: all of the coldest beyond a number,
     /// and the deep end of those that somebody used deeply.
     pub(crate) fn trim(&mut self) {
+        self.returned_before += self.returned as u64;
         self.returned = 0;
         for (index, pool) in self.classes.iter_mut().enumerate() {
             let class = SizeClass(index as u8);

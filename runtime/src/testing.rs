@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::panic;
 use std::thread;
 
+use crate::hub;
+use crate::hub::Hub;
 use crate::order;
 use crate::run::run;
 
@@ -113,6 +115,40 @@ pub fn with_seed<T: Send>(seed: u64, f: impl FnOnce() -> T + Send) -> T {
         builder.spawn_scoped(scope, body).expect("a thread can be started").join()
     });
     result.unwrap_or_else(|payload| fail(seed, &name, payload))
+}
+
+/// Calls a closure that has to wait, and gives its value: if it comes back without having let
+/// others run, this panics.
+///
+/// The opposite of [`debug::no_wait`](crate::debug::no_wait). It is for tests of code that is to
+/// block, such as a receive from an empty channel, and counts waits of this coroutine, or of
+/// this thread's own stack.
+///
+/// # Suspends
+///
+/// As the closure does.
+///
+/// # Panics
+///
+/// If the closure does, or does not wait.
+///
+/// # Examples
+///
+/// ```
+/// use corovent_runtime::{spawn, testing};
+/// use std::panic::catch_unwind;
+///
+/// let task = spawn(|| 7);
+/// assert_eq!(testing::assert_waits(|| task.join().unwrap()), 7);
+/// assert!(catch_unwind(|| testing::assert_waits(|| 7)).is_err());
+/// ```
+#[track_caller]
+pub fn assert_waits<T>(f: impl FnOnce() -> T) -> T {
+    let switches = || hub::current().map_or(0, Hub::switches);
+    let before = switches();
+    let value = f();
+    assert_ne!(before, switches(), "the closure was to wait, and did not");
+    value
 }
 
 /// Names the seed on stderr as tests capture it.

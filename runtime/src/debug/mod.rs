@@ -1,9 +1,13 @@
 //! Looking inside: who waits for what, and what counts as a deadlock.
 //!
-//! `dump.rs` is the table of coroutines, `counters.rs` how many there are.
+//! `dump.rs` is the table of coroutines, `counters.rs` how many there are, `stats.rs` what was
+//! done so far, `watchdog.rs` who keeps the others waiting, `no_wait.rs` code that must not wait.
 
 mod counters;
 mod dump;
+mod no_wait;
+mod stats;
+mod watchdog;
 
 use crate::hub;
 
@@ -14,6 +18,12 @@ pub use crate::debug::dump::Dump;
 pub use crate::debug::dump::TaskInfo;
 pub use crate::debug::dump::dump;
 pub use crate::debug::dump::print_all;
+pub use crate::debug::no_wait::no_wait;
+pub use crate::debug::stats::Stats;
+pub use crate::debug::stats::stats;
+pub use crate::debug::watchdog::Stall;
+pub use crate::debug::watchdog::on_stall;
+pub use crate::debug::watchdog::watchdog;
 pub use crate::hub::DeadlockScope as Scope;
 
 /// Sets what counts as a deadlock on this thread, and gives what did.

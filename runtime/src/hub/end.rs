@@ -58,6 +58,7 @@ pub(crate) fn end_hub() {
     // SAFETY: the pointer was that of the live hub, and nobody else can reach it now.
     let hub = unsafe { &*pointer };
     let shared = hub.shared();
+    shared.watched.detach();
     let next_ticket = hub.state().scheduler.next_ticket();
     let lost_items = hub.items_out.get() > 0;
     let mut sent = Vec::new();
@@ -70,11 +71,8 @@ pub(crate) fn end_hub() {
             _ => {}
         }
     }
-    if let Some(running) = hub.running() {
-        // The packet that the name is in may be freed below, before the stack overflows.
-        // SAFETY: the process exits in this coroutine, so its code is the caller.
-        unsafe { running.forget_name() };
-    }
+    // The packet that the name is in may be freed below, before the stack overflows.
+    hub.forget_running_name();
     sent.extend(hub.bodies());
     for body in sent {
         // SAFETY: no task of this hub runs any more, so nobody uses its body.

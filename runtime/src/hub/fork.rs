@@ -87,7 +87,7 @@ impl Hub {
         state.turn.end_now();
         // From here on ids are greater than those of all tasks that there are.
         let ids = hub::id_block();
-        self.next_id.set(ids.start + 1);
+        self.vitals.set_next_id(ids.start + 1);
         self.last_id.set(ids.end - 1);
         let mut messages = self.shared.begin_anew();
         if let Some(earlier) = &mut state.forked {
@@ -162,7 +162,7 @@ impl Hub {
                 Message::Spawn(new) => unsafe { new.body().lose() },
                 Message::Retry(queue) => self.wake_queue(queue),
                 // The descriptor was closed in the parent, or not yet; here it is still open.
-                Message::Forget { .. } | Message::Dump | Message::Look => {}
+                Message::Forget { .. } | Message::Dump | Message::Trace | Message::Look => {}
             }
         }
     }

@@ -36,6 +36,7 @@ impl Hub {
         match taken.expect("a wait was interrupted") {
             Interrupt::Kill => panic::resume_unwind(Box::new(Killed)),
             Interrupt::Timeout(scope) => panic::resume_unwind(Box::new(TimeoutThrow { scope })),
+            Interrupt::NoWait => self.throw_no_wait(),
             Interrupt::Deadlock => {
                 let report = mem::take(&mut self.state.borrow_mut().deadlock_report);
                 panic::resume_unwind(Box::new(Deadlock::new(report)))
@@ -79,7 +80,8 @@ impl Hub {
     /// Opens a timeout scope of the running task, and gives its number.
     pub(crate) fn open_scope(&self, deadline: Deadline) -> (u64, Option<TimerKey>) {
         let mut state = self.state.borrow_mut();
-        let scope = self.new_id();
+        let scope = self.next_scope.get();
+        self.next_scope.set(scope + 1);
         let slot = self.current.get();
         let task = state.scheduler.get_mut(slot).expect("the running task has a record");
         task.interrupts.open_scope(scope);

@@ -28,6 +28,7 @@ impl Hub {
         };
         if !events.is_empty() {
             turn.idle_looks = 0;
+            turn.events += events.len() as u64;
         }
         scheduler.order().arrange(events);
         let mut is_strange = false;

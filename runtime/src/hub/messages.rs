@@ -35,6 +35,7 @@ impl Hub {
                 Message::Retry(queue) => self.wake_queue(queue),
                 Message::Forget { fd, id } => self.forget(fd, id),
                 Message::Dump => self.print_table(),
+                Message::Trace => self.trace(),
                 Message::Look => {}
             }
         }

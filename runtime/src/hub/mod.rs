@@ -18,31 +18,40 @@ pub(crate) mod identity;
 pub(crate) mod interruption;
 mod look;
 mod messages;
+pub(crate) mod no_wait;
 pub(crate) mod panic_hook;
 mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+pub(crate) mod stats;
+pub(crate) mod symbols;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
+pub(crate) mod vitals;
 pub(crate) mod wait;
 pub(crate) mod wake;
+pub(crate) mod watchdog;
 
 use std::cell::Cell;
 use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::cell::RefMut;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::ptr;
 
 use crate::coroutine::Valgrind;
 use crate::hub::identity::Thread;
+use crate::hub::no_wait::NoWait;
 use crate::hub::reason::Reason;
 use crate::hub::shared::KernelSide;
 use crate::hub::shared::SharedRecord;
+use crate::hub::stats::Counts;
 use crate::hub::task::NewTask;
 use crate::hub::task::Task;
+use crate::hub::vitals::Vitals;
 use crate::order::Order;
 use crate::overflow::Occupant;
 use crate::overflow::Reporter;
@@ -54,6 +63,7 @@ use crate::scheduler::Ticket;
 use crate::stack::SizeClass;
 use crate::stack::StackPool;
 use crate::storage::Storage;
+use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
@@ -65,13 +75,12 @@ use crate::timers::Timers;
 pub(crate) use crate::hub::wait::Mode;
 
 /// Everything one thread needs to run coroutines.
-#[derive(Debug)]
 pub(crate) struct Hub {
     /// Whose code runs.
     current: Cell<u32>,
     /// The coroutine whose code runs, as the report of an overflow knows it; null on the
     /// root.
-    running: Cell<*const Occupant>,
+    running: AtomicPtr<Occupant>,
     /// How the wait of the task that is being resumed has ended.
     outcome: Cell<Outcome>,
     /// Whether another task is parked in the middle of an unwinding, so that
@@ -81,9 +90,19 @@ pub(crate) struct Hub {
     allowance: Cell<u32>,
     /// Milliseconds from the hub's first moment to the last poll, for the dump.
     clock_ms: Cell<u32>,
-    /// The ids that this hub may still give out, both included.
-    next_id: Cell<u64>,
+    /// What the watchdog may read.
+    vitals: Vitals,
+    /// The last of the ids that this hub may still give out; the next is among the vitals.
     last_id: Cell<u64>,
+    /// The number of the next timeout scope; no other hub gives it out.
+    next_scope: Cell<u64>,
+    /// Coroutines whose closures have ended by a panic, and by a kill.
+    panicked: Cell<u64>,
+    killed: Cell<u64>,
+    /// The parts of code that are not to wait, in the order in which they were entered.
+    no_waits: RefCell<Vec<NoWait>>,
+    /// What the last line of the trace said, and when; `None` before the first.
+    traced: Cell<Option<Box<(Deadline, Counts)>>>,
     /// How many of its coroutines have items of a queue out, to compare or clone them.
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
@@ -158,6 +177,8 @@ pub(crate) const UNWINDS: bool = cfg!(panic = "unwind");
 const ALLOWANCE: u32 = 128;
 /// Ids are handed to hubs in blocks, so that a spawn shares no counter with other threads.
 const ID_BLOCK: u64 = 1 << 16;
+/// Timeout scopes are numbered from the hub's first id on, with so many bits more.
+const SCOPE_BITS: u32 = 24;
 
 /// The numbers of coroutines that were given up while their hub had items out. Never released.
 static LOSERS: Records<u64> = Records::new();
@@ -247,11 +268,14 @@ fn make() -> io::Result<&'static Hub> {
     let pointer = Box::into_raw(Box::new(Hub::new()?));
     // SAFETY: the hub was just boxed and is freed by `end_hub` only.
     let hub: &'static Hub = unsafe { &*pointer };
-    // SAFETY: the cell lives as long as the reporter, both in the hub, and holds the record
+    // SAFETY: the word lives as long as the reporter, both in the hub, and holds the record
     // of the coroutine that runs, or null.
     unsafe { hub.reporter.attach(&raw const hub.running) };
     HUB.set(pointer);
+    // SAFETY: `end_hub` detaches it before it frees the hub.
+    unsafe { hub.shared.watched.attach(hub) };
     panic_hook::install();
+    watchdog::meet();
     Ok(hub)
 }
 
@@ -269,13 +293,18 @@ impl Hub {
         assert_eq!(root, ROOT);
         Ok(Hub {
             current: Cell::new(ROOT),
-            running: Cell::new(ptr::null()),
+            running: AtomicPtr::new(ptr::null_mut()),
             outcome: Cell::new(Outcome::Woken),
             others_unwind: Cell::new(false),
             allowance: Cell::new(ALLOWANCE),
             clock_ms: Cell::new(0),
-            next_id: Cell::new(ids.start + 1),
+            vitals: Vitals::new(ids.start + 1),
             last_id: Cell::new(ids.end - 1),
+            next_scope: Cell::new(ids.start << SCOPE_BITS),
+            panicked: Cell::new(0),
+            killed: Cell::new(0),
+            no_waits: RefCell::new(Vec::new()),
+            traced: Cell::new(None),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
             is_forked: Cell::new(false),
@@ -353,13 +382,13 @@ impl Hub {
     /// A number for a task, unique in the process.
     #[inline]
     pub(crate) fn new_id(&self) -> u64 {
-        let id = self.next_id.get();
+        let id = self.vitals.next_id();
         if id == self.last_id.get() {
             let block = id_block();
-            self.next_id.set(block.start);
+            self.vitals.set_next_id(block.start);
             self.last_id.set(block.end - 1);
         } else {
-            self.next_id.set(id + 1);
+            self.vitals.set_next_id(id + 1);
         }
         id
     }
@@ -433,6 +462,12 @@ impl Hub {
     /// Sets what counts as a deadlock; returns what did.
     pub(crate) fn set_deadlock_scope(&self, scope: DeadlockScope) -> DeadlockScope {
         self.deadlock_scope.replace(scope)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("vitals", &self.vitals).finish_non_exhaustive()
     }
 }
 

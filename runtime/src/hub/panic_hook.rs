@@ -5,6 +5,7 @@
 //! It also is the one place where the begin of a panic is seen for certain.
 
 use std::panic;
+use std::panic::PanicHookInfo;
 use std::thread;
 
 use crate::hub;
@@ -28,6 +29,9 @@ pub(crate) fn install() {
             if let Some(line) = hub.note_panic() {
                 report(&line);
             }
+            if let Some(line) = hub.borrow_hint(info) {
+                report(line);
+            }
         }
         before(info);
         // Asked again: while the thread ends, the user's hook may have ended the hub.
@@ -38,6 +42,20 @@ pub(crate) fn install() {
 }
 
 impl hub::Hub {
+    /// What to say of a panic that is about the borrow of a `RefCell`.
+    fn borrow_hint(&self, info: &PanicHookInfo<'_>) -> Option<&'static str> {
+        // Thrown by `RefCell`, in these words; others may use them too, of the same.
+        let is_borrow = info.payload_as_str().is_some_and(|message| {
+            message.contains("already borrowed") || message.contains("already mutably borrowed")
+        });
+        let others = |state: &hub::State| state.scheduler.len() > 1;
+        let has_others = self.state.try_borrow().is_ok_and(|state| others(&state));
+        (is_borrow && has_others).then_some(
+            "corovent: another coroutine may hold that borrow across a wait: wrap the code that \
+             borrows in debug::no_wait, which panics at the wait",
+        )
+    }
+
     /// Notes that the running task unwinds; gives the line that names it.
     fn note_panic(&self) -> Option<String> {
         // Borrowed: the panic is one of ours, and the state is not to be trusted.

@@ -17,10 +17,11 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use crate::hub::task::NewTask;
+use crate::hub::watchdog::watched::Watched;
 use crate::poller;
 use crate::scheduler::Ticket;
-use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicPtr;
+use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::atomic::fence;
@@ -35,9 +36,11 @@ pub(crate) struct Shared {
     /// Tickets below this number are those of hubs that have ended.
     first_ticket: AtomicU64,
     inbox: Inbox,
-    /// Whether the hub is about to sleep in the kernel, so that a message must ring.
-    asleep: AtomicBool,
+    /// One of `AWAKE`, `ASLEEP`, `RUNG`.
+    sleep: AtomicU32,
     inner: Lock<Inner>,
+    /// What the watchdog looks at.
+    pub(crate) watched: Watched,
 }
 
 /// The part that is behind a lock.
@@ -78,6 +81,8 @@ pub(crate) enum Message {
     Forget { fd: RawFd, id: u64 },
     /// Print the table of tasks.
     Dump,
+    /// Print a line of what was done since the last.
+    Trace,
     /// Nothing but a reason to look whether anything can still happen.
     Look,
 }
@@ -95,6 +100,12 @@ struct Letter {
 
 /// The first ticket of a hub whose thread is gone in the child of a fork.
 const ORPHANED: u64 = u64::MAX;
+/// The hub does something.
+const AWAKE: u32 = 0;
+/// It is about to sleep in the kernel, so that a message must ring.
+const ASLEEP: u32 = 1;
+/// It was about to, and somebody has rung.
+const RUNG: u32 = 2;
 
 /// All hubs there ever were at once.
 static HUBS: Records<Shared> = Records::new();
@@ -104,8 +115,9 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
     let record = HUBS.claim(|| Shared {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
-        asleep: AtomicBool::new(false),
+        sleep: AtomicU32::new(AWAKE),
         inner: Lock::new(Inner::EMPTY),
+        watched: Watched::new(),
     });
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
@@ -144,7 +156,10 @@ impl Shared {
             return false;
         }
         // Pairs with `fall_asleep`: either we see the hub asleep or it sees the message.
-        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+        let (seq_cst, relaxed) = (Ordering::SeqCst, Ordering::Relaxed);
+        if self.sleep.load(seq_cst) == ASLEEP
+            && self.sleep.compare_exchange(ASLEEP, RUNG, seq_cst, relaxed).is_ok()
+        {
             self.ring();
         }
         true
@@ -210,17 +225,22 @@ impl Shared {
 
     /// Announces that the hub is about to sleep. False if a message came first.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+        self.sleep.store(ASLEEP, Ordering::SeqCst);
         if self.inbox.top.load(Ordering::SeqCst).is_null() {
             return true;
         }
-        self.asleep.store(false, Ordering::Relaxed);
+        self.sleep.store(AWAKE, Ordering::Relaxed);
         false
     }
 
     /// Announces that the hub is awake.
     pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.sleep.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// Whether the hub neither sleeps in the kernel nor is about to wake there.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.sleep.load(Ordering::Relaxed) == AWAKE
     }
 
     /// Removes an fd from the hub's epoll instance, from any thread, and lets the hub know.

@@ -31,6 +31,7 @@ use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::Task;
 use crate::hub::wake;
+use crate::hub::watchdog;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Outcome;
@@ -48,14 +49,21 @@ use crate::timers::Due;
 /// Where the loop stands between two polls.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Tasks run since the last poll.
-    runs: u32,
+    /// The hub's `looks` at the last poll.
+    first: u64,
     /// At this many the clock is looked at.
-    next_look: u32,
+    next_look: u64,
     /// The clock when the hub was made.
     born: u64,
     /// The clock at the last poll.
     began: u64,
+    /// The clock when it was last looked at, and the longest time between two such looks.
+    looked: u64,
+    longest: u64,
+    /// What epoll has told.
+    pub(super) events: u64,
+    /// Coroutines that were given up.
+    lost: u64,
     /// When the stacks were last trimmed.
     trimmed: u64,
     /// When the poller was last found to be ours still.
@@ -73,11 +81,11 @@ pub(crate) struct Turn {
 }
 
 /// A turn runs at most this many tasks,
-const RUNS_MAX: u32 = 256;
+const RUNS_MAX: u64 = 256;
 /// or for this long, of which the clock is asked after 8, 16, 32, … runs. Whoever is woken by
 /// the poll runs after those that are ready, so a shorter turn would only poll more often.
 const TURN_NS_MAX: u64 = 4_000_000;
-const FIRST_LOOK: u32 = 8;
+const FIRST_LOOK: u64 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
 const TRIM_NS: u64 = 1_000_000_000;
@@ -106,7 +114,7 @@ pub(crate) fn forget_helpers() {
 /// Whether the process has no thread but the caller and idle helpers.
 fn is_alone() -> bool {
     let before = IDLE_HELPERS.load(Ordering::Acquire);
-    let idle = before as u32 as usize;
+    let idle = before as u32 as usize + usize::from(watchdog::is_running());
     // A helper may have been told of a job meanwhile by a thread that has ended since.
     process::thread_count().is_some_and(|threads| threads <= 1 + idle)
         && IDLE_HELPERS.load(Ordering::Acquire) == before
@@ -115,10 +123,14 @@ fn is_alone() -> bool {
 impl Turn {
     pub(crate) fn new(now: u64) -> Turn {
         Turn {
-            runs: 0,
+            first: 0,
             next_look: FIRST_LOOK,
             born: now,
             began: now,
+            looked: now,
+            longest: 0,
+            events: 0,
+            lost: 0,
             trimmed: now,
             checked: now,
             idle_looks: 0,
@@ -147,13 +159,14 @@ impl Turn {
 
     /// Notes that a task was given up, and the wait queue that it was in, if any.
     pub(super) fn lose_wait(&mut self, slot: u32, queue: Option<usize>) {
+        self.lost += 1;
         self.lost_waits.extend(queue.map(|queue| (slot, queue)));
     }
 
     /// Ends the turn: the loop polls before it runs a task.
     pub(super) fn end_now(&mut self) {
-        self.runs = RUNS_MAX;
-        self.next_look = RUNS_MAX;
+        self.next_look = 0;
+        self.began = 0;
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -162,20 +175,48 @@ impl Turn {
         ((now - self.born) / 1_000_000) as u32
     }
 
-    /// Whether the turn's budget is used up.
+    /// Whether the turn's budget is used up, when the ready queue is looked at for the time
+    /// numbered `look`.
     #[inline]
-    fn is_over(&mut self) -> bool {
-        self.runs += 1;
-        self.runs >= self.next_look && self.is_over_slowly()
+    fn is_over(&mut self, look: u64) -> bool {
+        look >= self.next_look && self.is_over_slowly(look)
     }
 
     #[cold]
-    fn is_over_slowly(&mut self) -> bool {
-        if self.runs >= RUNS_MAX {
+    fn is_over_slowly(&mut self, look: u64) -> bool {
+        let runs = look - self.first;
+        if runs >= RUNS_MAX {
             return true;
         }
-        self.next_look *= 2;
-        Deadline::now().as_ns() - self.began > TURN_NS_MAX
+        self.next_look = self.first + 2 * runs;
+        let now = Deadline::now().as_ns();
+        self.note_clock(now);
+        now - self.began > TURN_NS_MAX
+    }
+
+    /// Notes how long tasks have run since the clock was last looked at.
+    #[inline]
+    fn note_clock(&mut self, now: u64) {
+        self.longest = self.longest.max(now.saturating_sub(self.looked));
+        self.looked = now;
+    }
+
+    /// Begins a turn.
+    fn begin(&mut self, now: u64, looks: u64) {
+        self.first = looks;
+        self.next_look = looks + FIRST_LOOK;
+        self.began = now;
+        self.looked = now;
+    }
+
+    /// The longest time between two looks at the clock in a turn, in nanoseconds.
+    pub(super) fn longest(&self) -> u64 {
+        self.longest.max(Deadline::now().as_ns().saturating_sub(self.looked))
+    }
+
+    /// What epoll has told, and how many coroutines were given up.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.events, self.lost)
     }
 }
 
@@ -207,7 +248,7 @@ impl Hub {
     fn run_ready(&self) -> Option<Outcome> {
         let mut state = self.state();
         let outcome = loop {
-            if state.turn.is_over() {
+            if state.turn.is_over(self.vitals.count_look()) {
                 break None;
             }
             let Some((slot, outcome, task)) = state.scheduler.next() else { break None };
@@ -227,8 +268,9 @@ impl Hub {
             self.outcome.set(outcome);
             state = self.run(slot, coroutine);
         };
+        self.vitals.note_tasks(state.scheduler.len());
         self.current.set(ROOT);
-        self.running.set(ptr::null());
+        self.running.store(ptr::null_mut(), Ordering::Relaxed);
         outcome
     }
 
@@ -236,14 +278,15 @@ impl Hub {
     #[inline]
     fn run(&self, slot: u32, coroutine: Coroutine) -> RefMut<'_, State> {
         self.current.set(slot);
-        self.running.set(coroutine.occupant());
+        // The handler of a signal may read what it points to.
+        self.running.store(coroutine.occupant().cast_mut(), Ordering::Release);
         self.allowance.set(hub::ALLOWANCE);
         // SAFETY: the task was ready, so its coroutine is suspended, and it still has its
         // record in the table, so it has not ended. The loop resumes one at a time.
         let ended = unsafe { coroutine.resume() };
         let mut state = self.state();
         if let Some(stack) = ended {
-            self.running.set(ptr::null());
+            self.running.store(ptr::null_mut(), Ordering::Relaxed);
             state.scheduler.remove(slot);
             // SAFETY: the coroutine has ended: its frames are gone, and its record.
             unsafe { state.stacks.give_back(stack) };
@@ -255,6 +298,7 @@ impl Hub {
     /// Looks at messages, fds and timers, waiting for them if no task is ready.
     fn poll(&self) {
         self.settle_fork();
+        let looks = self.vitals.count_turn();
         self.read_messages();
         let mut state = self.state();
         let patience = self.patience(&mut state);
@@ -266,11 +310,12 @@ impl Hub {
         self.read_messages();
         let mut state = self.state();
         let now = Deadline::now().as_ns();
+        if patience == Patience::None {
+            state.turn.note_clock(now);
+        }
         self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
-        state.turn.runs = 0;
-        state.turn.next_look = FIRST_LOOK;
-        state.turn.began = now;
+        state.turn.begin(now, looks);
         self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
     }
@@ -281,6 +326,7 @@ impl Hub {
             return Patience::None;
         }
         let now = Deadline::now().as_ns();
+        state.turn.note_clock(now);
         trim_stacks(state, now);
         self.look_after_poller(state, now);
         if let Some(next) = state.timers.next() {
@@ -422,7 +468,7 @@ fn pass_baton(state: &mut State, reason: Reason) {
 /// lowered since the stack was reserved; the task is ready again a little later.
 fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
-    let (id, class) = (task.id, task.class);
+    let (id, class, spawned_at) = (task.id, task.class, task.spawned_at);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
         Err(error) => {
@@ -439,9 +485,9 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
         // SAFETY: this is the coroutine of the task whose body it is, and runs once.
         unsafe { enter(body, slot, killed) }
     };
-    // SAFETY: the name lives as long as the packet: until `publish`, after which the coroutine
-    // goes no deeper, or until the end of the hub, which takes it out first.
-    let coroutine = unsafe { Coroutine::start(stack, id, name, run) };
+    // SAFETY: the name lives as long as the packet: until `publish`, which takes it out before
+    // that may be freed, or until the end of the hub, which takes it out first.
+    let coroutine = unsafe { Coroutine::start(stack, id, name, spawned_at, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)

@@ -17,6 +17,7 @@ use crate::hub::reason::Reason;
 use crate::hub::task::Task;
 use crate::scheduler::Outcome;
 use crate::scheduler::Ticket;
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::process::abort_with;
 use crate::timers::TimerKey;
@@ -243,9 +244,17 @@ impl Hub {
     /// The coroutine whose code runs.
     #[inline]
     pub(super) fn running(&self) -> Option<Coroutine> {
-        let occupant = NonNull::new(self.running.get().cast_mut())?;
-        // SAFETY: the cell holds what the running coroutine gave.
+        let occupant = NonNull::new(self.running.load(Ordering::Relaxed))?;
+        // SAFETY: the word holds what the running coroutine gave.
         Some(unsafe { Coroutine::of(occupant) })
+    }
+
+    /// Takes the name of the running coroutine out of what signal handlers read.
+    pub(crate) fn forget_running_name(&self) {
+        if let Some(running) = self.running() {
+            // SAFETY: the caller is its code.
+            unsafe { running.forget_name() };
+        }
     }
 
     /// The wait did not begin: something wants the task.
@@ -279,6 +288,11 @@ fn may_wait(
         return false;
     }
     if task.interrupts.wanted() {
+        if task.interrupts.forbids_waits() {
+            // For the message.
+            task.reason = reason;
+            assert!(UNWINDS, "a wait on {reason} inside of debug::no_wait");
+        }
         findings.gave_up = task.interrupts.give_up();
         if mode.lets_through() && task.interrupts.is_deliverable() {
             return false;

@@ -88,8 +88,12 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
 /// Notes that the closure did not return.
 #[cold]
 fn failed<T>(head: &Head, payload: Box<dyn Any + Send>) -> thread::Result<T> {
-    let bit = if payload.is::<Killed>() { WAS_KILLED } else { PANICKED };
+    let was_killed = payload.is::<Killed>();
+    let bit = if was_killed { WAS_KILLED } else { PANICKED };
     head.state.fetch_or(bit, Ordering::Relaxed);
+    if let Some(hub) = hub::running_hub() {
+        hub.count_failure(was_killed);
+    }
     Err(payload)
 }
 
@@ -223,6 +227,7 @@ fn wake_at_home(joiner: u32) {
 unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: the caller vouches for the packet.
     let head = unsafe { &(*packet.as_ptr()).head };
+    forget_name(head, bits);
     let nobody_waits = |state: u32| {
         let last = if state & (JOINING | WATCHED | LINKED) == 0 { RELEASED } else { 0 };
         Some(state | bits | last)
@@ -268,6 +273,18 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     }
 }
 
+/// Takes the name of the coroutine that ends out of what signal handlers read, if the packet has
+/// one: it may be freed from now on.
+#[inline]
+fn forget_name(head: &Head, bits: u32) {
+    if head.extras.get().is_some()
+        && bits & ABANDONED == 0
+        && let Some(hub) = hub::running_hub()
+    {
+        hub.forget_running_name();
+    }
+}
+
 /// Drops a result that nobody wants, with its packet.
 ///
 /// # Safety
@@ -277,7 +294,9 @@ unsafe fn drop_and_free<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: as the caller vouches.
     unsafe { drop_result(packet, bits) };
     // SAFETY: as above.
-    let free = unsafe { (*packet.as_ptr()).head.free };
+    let head = unsafe { &(*packet.as_ptr()).head };
+    forget_name(head, bits);
+    let free = head.free;
     // SAFETY: nobody else uses the packet, and the task ends before anybody looks at it.
     unsafe { free(packet.cast()) };
 }

@@ -21,6 +21,7 @@ pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod sigaction;
+pub(crate) mod threads;
 
 use std::io;
 

@@ -59,6 +59,11 @@ impl Action {
         self.0.sa_sigaction == libc::SIG_IGN
     }
 
+    /// Whether it calls that handler.
+    pub(crate) fn calls(&self, handler: Handler) -> bool {
+        self.0.sa_sigaction == handler as *const () as usize
+    }
+
     /// Whether the signal has its default effect.
     pub(crate) fn is_default(&self) -> bool {
         self.0.sa_sigaction == libc::SIG_DFL
@@ -120,6 +125,16 @@ pub(crate) unsafe fn is_fault(info: *const libc::siginfo_t) -> bool {
     unsafe { (*info).si_code > 0 }
 }
 
+/// Lets a signal have its default effect, inside of a handler for it; async-signal-safe.
+pub(crate) fn end_by(signal: libc::c_int) {
+    // SAFETY: sigaction is plain data for which all zeros is the default action.
+    let default = Action(unsafe { mem::zeroed() });
+    // SAFETY: the default action has no handler.
+    let _ = unsafe { default.install(signal) };
+    // It is delivered when the handler returns.
+    raise(signal);
+}
+
 /// Sends a signal to the calling thread; async-signal-safe.
 pub(crate) fn raise(signal: libc::c_int) {
     // SAFETY: the call has no preconditions.
@@ -129,20 +144,27 @@ pub(crate) fn raise(signal: libc::c_int) {
 /// A stack for signal handlers that this module gave to the thread.
 #[derive(Debug)]
 pub(crate) struct AlternateStack {
-    _mapping: Mapping,
+    mapping: Mapping,
+    /// What the thread had before: too small, or none.
+    before: libc::stack_t,
 }
 
+/// A smaller stack has no room for a frame of a processor with all its vector state, some
+/// 11 KiB, and a handler that walks the frames.
+const HANDLER_BYTES_MIN: usize = 32 * 1024;
+
 impl AlternateStack {
-    /// Gives the thread a stack for handlers; `None` if it has one already.
+    /// Gives the thread a stack for handlers; `None` if it has one already that is large enough.
+    /// std's own is not, but for the main thread's.
     pub(crate) fn ensure() -> io::Result<Option<AlternateStack>> {
         // SAFETY: stack_t is plain data for which all zeros is valid.
         let mut old: libc::stack_t = unsafe { mem::zeroed() };
         // SAFETY: with a null new stack the call only writes the old one.
         check(unsafe { libc::sigaltstack(ptr::null(), &raw mut old) })?;
-        if old.ss_flags & libc::SS_DISABLE == 0 {
+        let has_one = old.ss_flags & libc::SS_DISABLE == 0;
+        if has_one && (old.ss_size >= HANDLER_BYTES_MIN || old.ss_flags & libc::SS_ONSTACK != 0) {
             return Ok(None);
         }
-        // A frame of a processor with all its vector state is some 11 KiB.
         let guard_bytes = page_bytes();
         let bytes = 64 * 1024;
         let mapping = Mapping::for_stacks(guard_bytes + bytes)?;
@@ -156,15 +178,23 @@ impl AlternateStack {
         // SAFETY: the memory belongs to the mapping, which lives until the stack is
         // taken away again in `drop`.
         check(unsafe { libc::sigaltstack(&raw const new, ptr::null_mut()) })?;
-        Ok(Some(AlternateStack { _mapping: mapping }))
+        Ok(Some(AlternateStack { mapping, before: old }))
     }
 }
 
 impl Drop for AlternateStack {
     fn drop(&mut self) {
-        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-        // SAFETY: the call takes the stack away from the thread before it is unmapped.
-        unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
+        // SAFETY: stack_t is plain data for which all zeros is valid.
+        let mut now: libc::stack_t = unsafe { mem::zeroed() };
+        // SAFETY: with a null new stack the call only writes the old one.
+        unsafe { libc::sigaltstack(ptr::null(), &raw mut now) };
+        let low = now.ss_sp.addr();
+        if low.wrapping_sub(self.mapping.start()) < page_bytes() + 1 {
+            // Else it was taken away already, by std at the end of its thread.
+            // SAFETY: the call takes the stack away from the thread before it is unmapped. Who
+            // gave the one before has not taken it away, and so has not freed it.
+            unsafe { libc::sigaltstack(&raw const self.before, ptr::null_mut()) };
+        }
     }
 }
 

@@ -79,6 +79,16 @@ thread_local! {
     static WORKS_FOR: Cell<usize> = const { Cell::new(0) };
 }
 
+/// How many jobs of the built-in pool wait for a thread, and how many run.
+pub(crate) fn jobs() -> (usize, usize) {
+    let lanes = [&GENERAL, &LOOKUPS, &MEETINGS].map(|lane| {
+        let inner = lane.queue.lock();
+        let queue = &inner.state;
+        (queue.waiting, queue.threads - queue.idle)
+    });
+    lanes.iter().fold((0, 0), |sum, lane| (sum.0 + lane.0, sum.1 + lane.1))
+}
+
 /// Jobs in line, first in, first out; nothing is allocated under the lock.
 pub(super) struct Queue {
     /// The oldest on top.

@@ -30,6 +30,7 @@ pub(crate) use crate::threadpool::blocking::begin;
 pub(crate) use crate::threadpool::blocking::complete;
 pub(crate) use crate::threadpool::blocking::file_call;
 pub(crate) use crate::threadpool::blocking::meet;
+pub(crate) use crate::threadpool::lane::jobs;
 
 #[cfg(test)]
 #[cfg(not(miri))]

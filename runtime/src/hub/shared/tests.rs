@@ -12,8 +12,9 @@ fn open_alone() -> SharedRecord {
     let record = ALONE.claim(|| Shared {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
-        asleep: AtomicBool::new(false),
+        sleep: AtomicU32::new(AWAKE),
         inner: Lock::new(Inner::EMPTY),
+        watched: Watched::new(),
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
@@ -121,7 +122,7 @@ fn a_hub_with_messages_does_not_fall_asleep() {
     // Whoever writes to one that sleeps says so, once.
     assert!(hub.fall_asleep());
     assert!(hub.post(first_ticket, note(2)));
-    assert!(!hub.asleep.load(Ordering::SeqCst), "the alarm was rung");
+    assert_eq!(hub.sleep.load(Ordering::SeqCst), RUNG, "the alarm was rung");
     assert_eq!(numbers(hub.take_messages()), [2]);
     drop(hub.close(first_ticket + 1));
     hub.release();

@@ -1,0 +1,141 @@
+//! What the watchdog may look at of each hub, and when.
+//!
+//! The words are the hub's own, inside of it. The watchdog looks at them, and sends signals to
+//! the hub's thread, only under one lock for all, which a hub takes to begin and to end: so
+//! neither the words nor the thread go away meanwhile. fork(2) takes it too, so that no child
+//! inherits it held.
+
+// The words of a hub are reached from another thread, by a pointer.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::mem;
+use std::ptr;
+
+use crate::hub::Hub;
+use crate::hub::shared::SharedRecord;
+use crate::hub::vitals::Pulse;
+use crate::hub::vitals::Vitals;
+use crate::overflow::Occupant;
+use crate::sys::atomic::AtomicI32;
+use crate::sys::atomic::AtomicPtr;
+use crate::sys::atomic::Ordering;
+use crate::sys::lock::Guard;
+use crate::sys::lock::Lock;
+use crate::sys::threads;
+
+/// Where the words of a hub are.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// Null if there is no hub; written under the lock.
+    vitals: AtomicPtr<Vitals>,
+    running: AtomicPtr<AtomicPtr<Occupant>>,
+    thread: AtomicI32,
+}
+
+/// A hub as it was at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) pulse: Pulse,
+    /// The number of the hub's thread.
+    pub(super) thread: i32,
+    /// It does not sleep in its own poll.
+    pub(super) is_awake: bool,
+    /// A coroutine's code runs.
+    pub(super) in_coroutine: bool,
+}
+
+/// What a signal handler compares and reads: two words of the hub.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) running: *const AtomicPtr<Occupant>,
+    pub(super) vitals: *const Vitals,
+    pub(super) thread: i32,
+}
+
+/// Held while anybody looks at the words of any hub.
+static LOOKING: Lock<()> = Lock::new(());
+
+impl Watched {
+    pub(crate) const fn new() -> Watched {
+        Watched {
+            vitals: AtomicPtr::new(ptr::null_mut()),
+            running: AtomicPtr::new(ptr::null_mut()),
+            thread: AtomicI32::new(0),
+        }
+    }
+
+    /// Lets the watchdog look at the hub of this thread, until [`detach`](Watched::detach).
+    ///
+    /// # Safety
+    ///
+    /// The hub must not be freed before.
+    pub(crate) unsafe fn attach(&self, hub: &Hub) {
+        let _looking = LOOKING.lock();
+        self.running.store((&raw const hub.running).cast_mut(), Ordering::Relaxed);
+        self.thread.store(threads::current_id(), Ordering::Relaxed);
+        self.vitals.store((&raw const hub.vitals).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The hub is about to be freed.
+    pub(crate) fn detach(&self) {
+        let _looking = LOOKING.lock();
+        self.vitals.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// Where the words are, while somebody looks.
+    fn target(&self, _looking: &Guard<'_, ()>) -> Option<Target> {
+        let vitals = self.vitals.load(Ordering::Relaxed);
+        let (running, thread) = (&self.running, &self.thread);
+        (!vitals.is_null()).then(|| Target {
+            running: running.load(Ordering::Relaxed),
+            vitals,
+            thread: thread.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// Looks at a hub; `None` if it has ended.
+pub(super) fn look(hub: SharedRecord) -> Option<Look> {
+    let looking = LOOKING.lock();
+    let target = hub.watched.target(&looking)?;
+    // SAFETY: the hub detaches, under the lock, before it is freed.
+    let vitals = unsafe { &*target.vitals };
+    // SAFETY: as above.
+    let running = unsafe { &*target.running };
+    Some(Look {
+        pulse: vitals.pulse(),
+        thread: target.thread,
+        is_awake: hub.is_awake(),
+        in_coroutine: !running.load(Ordering::Relaxed).is_null(),
+    })
+}
+
+/// Calls a closure while the hub cannot end, unless it has, or it has turned since its loop
+/// looked for the time numbered `looks`. It must not allocate, wait, or take this lock.
+pub(super) fn while_stalled(hub: SharedRecord, looks: u64, f: impl FnOnce(Target)) -> bool {
+    let looking = LOOKING.lock();
+    let Some(target) = hub.watched.target(&looking) else { return false };
+    // SAFETY: the hub detaches, under the lock, before it is freed.
+    let stalled = unsafe { (*target.vitals).pulse() }.looks == looks;
+    if stalled {
+        f(target);
+    }
+    stalled
+}
+
+thread_local! {
+    /// The lock, while this thread forks.
+    static FORKING: Cell<Option<mem::ManuallyDrop<Guard<'static, ()>>>> = const { Cell::new(None) };
+}
+
+/// Keeps the lock free in processes that are forked off.
+pub(super) fn guard_forks() {
+    extern "C" fn before() {
+        FORKING.set(Some(mem::ManuallyDrop::new(LOOKING.lock())));
+    }
+    extern "C" fn after() {
+        drop(FORKING.take().map(mem::ManuallyDrop::into_inner));
+    }
+    threads::around_forks(before, after, after);
+}
