@@ -17,6 +17,7 @@ mod many_connections;
 mod port_forwarder;
 mod processes;
 mod producer_consumer;
+mod soak;
 mod std_swap;
 mod timeouts;
 mod udp_echo;
