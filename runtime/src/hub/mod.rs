@@ -15,6 +15,7 @@
 pub(crate) mod end;
 pub(crate) mod identity;
 pub(crate) mod interruption;
+mod look;
 mod messages;
 pub(crate) mod panic_hook;
 pub(crate) mod reason;
@@ -179,6 +180,15 @@ pub(crate) fn current() -> Option<&'static Hub> {
         return None;
     }
     Some(hub)
+}
+
+/// Counts an operation that need not wait; lets the others run after many in a row. If
+/// something wants the coroutine, it is thrown before anything has moved.
+#[inline]
+pub(crate) fn spend() {
+    if let Some(hub) = current() {
+        hub.spend();
+    }
 }
 
 /// The hub of this thread, even if the thread is about to end.
