@@ -9,6 +9,7 @@ use std::io::BufReader;
 use std::io::Write;
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::time::Duration;
 
 use corovent::queue::Queue;
 use corovent::scope;
@@ -24,6 +25,7 @@ use crate::world::World;
 /// One who has left so many lines unread, besides what the kernel holds, is dropped.
 const QUEUE_LINES: usize = 64;
 const LINES_MAX: u64 = 200;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who is here, by number, and the lines that wait for each.
 #[derive(Default)]
@@ -64,7 +66,9 @@ pub(crate) fn accept(world: &Rc<World>) {
 
 /// Reads the lines of one visitor.
 fn serve(world: &Rc<World>, _dice: &mut Dice, wire: Wire) {
-    wire.hold_little();
+    if let Err(error) = wire.demand_a_reader(PATIENCE) {
+        return world.note_error("chat", &error);
+    }
     let wire = Rc::new(wire);
     let number = world.draw();
     let queue = Rc::new(Queue::bounded(QUEUE_LINES));
@@ -125,7 +129,6 @@ pub(crate) fn visit(world: &Rc<World>, dice: &mut Dice) {
     };
     world.tally.visitors.add(1);
     let (number, lines) = (dice.draw(), dice.below(LINES_MAX));
-    wire.hold_little();
     let dawdles = dice.one_in(5);
     let mut pauses = Dice::new(dice.draw());
     let done = scope(|scope| {

@@ -62,9 +62,7 @@ fn serve(world: &Rc<World>, dice: &mut Dice, wire: Wire) {
     let named = (&wire).read_exact(&mut number);
     let Ok(()) = named else { return };
     let number = u64::from_le_bytes(number);
-    let Some(ledger) = world.ledgers.attach(number) else {
-        return world.trouble(format!("a client says that it is number {number}"));
-    };
+    let Some(ledger) = world.ledgers.attach(number, world) else { return };
     if let Err(error) = answer(world, dice, &wire, &ledger)
         && error.kind() != ErrorKind::WouldBlock
     {

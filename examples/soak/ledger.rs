@@ -21,6 +21,8 @@ use crate::world::World;
 #[derive(Default)]
 pub(crate) struct Ledgers {
     next: Cell<u64>,
+    /// Those below have been accounted for.
+    closed: Cell<u64>,
     open: RefCell<HashMap<u64, Rc<Ledger>>>,
 }
 
@@ -32,10 +34,16 @@ impl Ledgers {
         ledger
     }
 
-    /// The connection that a client has named, once.
-    pub(crate) fn attach(&self, number: u64) -> Option<Rc<Ledger>> {
-        let ledger = self.open.borrow().get(&number).cloned()?;
-        (!ledger.is_served.replace(true)).then_some(ledger)
+    /// The connection that a client has named, once. `None` for one from before the last lull,
+    /// which waited to be accepted until now.
+    pub(crate) fn attach(&self, number: u64, world: &World) -> Option<Rc<Ledger>> {
+        if number < self.closed.get() {
+            return None;
+        }
+        let ledger = self.open.borrow().get(&number).cloned();
+        let is_known = ledger.as_ref().is_some_and(|ledger| !ledger.is_served.replace(true));
+        world.check(is_known, || format!("a client says that it is number {number}"));
+        ledger
     }
 
     /// Checks and forgets those that both ends have let go; one that the server has not come to
@@ -55,6 +63,7 @@ impl Ledgers {
     /// Checks the rest, when all have ended.
     pub(crate) fn close(&self, world: &World) {
         self.check_and_forget(world, |_| true);
+        self.closed.set(self.next.get());
         let left = self.open.borrow_mut().drain().count();
         world.check(left == 0, || format!("somebody holds the ledgers of {left} connections"));
     }

@@ -84,13 +84,15 @@ impl Wire {
         }
     }
 
-    /// Lets the kernel hold less of what goes through it than it would by itself.
-    pub(crate) fn hold_little(&self) {
+    /// Gives up on a peer that does not read for so long. The kernel holds little for it: less
+    /// than it would by itself.
+    pub(crate) fn demand_a_reader(&self, limit: Duration) -> io::Result<()> {
         if let Wire::Tcp(stream) = self {
-            // Best effort: it is about how soon a queue is full.
-            let _ = sockopt::set_socket_send_buffer_size(stream, LITTLE_BYTES);
-            let _ = sockopt::set_socket_recv_buffer_size(stream, LITTLE_BYTES);
+            // Not the receiver's: one so small is opened again by a timer, which may take a minute.
+            sockopt::set_socket_send_buffer_size(stream, LITTLE_BYTES)?;
+            stream.set_write_timeout(Some(limit))?;
         }
+        Ok(())
     }
 }
 
