@@ -14,6 +14,7 @@
 use std::os::fd::RawFd;
 use std::ptr;
 
+use crate::hub::debugger::Seen;
 use crate::hub::task::NewTask;
 use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicBool;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// Whether the hub is about to sleep in the kernel, so that a message must ring.
     asleep: AtomicBool,
     inner: Lock<Inner>,
+    /// What a debugger sees of the hub.
+    pub(super) seen: Seen,
 }
 
 /// The part that is behind a lock.
@@ -89,7 +92,7 @@ struct Letter {
 }
 
 /// All hubs there ever were at once.
-static HUBS: Records<Shared> = Records::new();
+pub(super) static HUBS: Records<Shared> = Records::new();
 
 /// Takes a record for a new hub.
 pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
@@ -98,6 +101,7 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         asleep: AtomicBool::new(false),
         inner: Lock::new(Inner { kernel: None, holders: 0 }),
+        seen: Seen::nothing(),
     });
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
@@ -122,6 +126,7 @@ impl Shared {
     /// Refuses all further messages and calls; gives the messages that nobody read. The
     /// record may then be released.
     pub(crate) fn close(&self, next_ticket: u64) -> Messages {
+        self.seen.hide();
         let mut inner = self.inner.lock();
         *inner = Inner { kernel: None, holders: 0 };
         self.first_ticket.store(next_ticket, Ordering::Release);

@@ -14,6 +14,7 @@ fn open_alone() -> SharedRecord {
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         asleep: AtomicBool::new(false),
         inner: Lock::new(Inner { kernel: None, holders: 0 }),
+        seen: Seen::nothing(),
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
