@@ -14,11 +14,13 @@
 
 mod debugger;
 pub(crate) mod end;
+mod fork;
 pub(crate) mod identity;
 pub(crate) mod interruption;
 mod look;
 mod messages;
 pub(crate) mod panic_hook;
+mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
 pub(crate) mod table;
@@ -87,6 +89,8 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// This is the child of a fork, and the tables are still the parent's.
+    is_forked: Cell<bool>,
     /// What counts as a deadlock.
     deadlock_scope: Cell<DeadlockScope>,
     state: RefCell<State>,
@@ -111,6 +115,8 @@ pub(crate) struct State {
     deadlock_report: String,
     /// Where the loop stands in its turn.
     pub(crate) turn: turn::Turn,
+    /// What was so at a fork in whose child this is, until the tables are put right.
+    forked: Option<fork::Forked>,
 }
 
 /// What a timer is for.
@@ -238,6 +244,7 @@ pub(crate) fn get() -> io::Result<&'static Hub> {
 #[cold]
 fn make() -> io::Result<&'static Hub> {
     end::arm_guard()?;
+    fork::watch_forks();
     let pointer = Box::into_raw(Box::new(Hub::new()?));
     // SAFETY: the hub was just boxed and is freed by `end_hub` only.
     let hub: &'static Hub = unsafe { &*pointer };
@@ -259,7 +266,7 @@ impl Hub {
         let default_class = SizeClass::default_class()?;
         let ids = id_block();
         let shared = shared::open(KernelSide { epoll: poller.raw_fd(), alarm: poller.alarm() });
-        let mut scheduler = Scheduler::new(Order::from_env(), shared.first_ticket());
+        let mut scheduler = Scheduler::new(Order::of_thread(), shared.first_ticket());
         let root = scheduler.insert_running(Task::root(ids.start, default_class));
         assert_eq!(root, ROOT);
         Ok(Hub {
@@ -273,6 +280,7 @@ impl Hub {
             last_id: Cell::new(ids.end - 1),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {
                 scheduler,
@@ -284,6 +292,7 @@ impl Hub {
                 default_class,
                 deadlock_report: String::new(),
                 turn: turn::Turn::new(now),
+                forked: None,
             }),
             shared,
             origin,
@@ -392,6 +401,7 @@ impl Hub {
 
     /// The tasks besides the root, as slot and id.
     pub(crate) fn coroutines(&self) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(slot, _, _)| *slot != ROOT);
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()
@@ -399,6 +409,7 @@ impl Hub {
 
     /// The coroutines that were spawned for an observer, as slot and id.
     pub(crate) fn coroutines_of(&self, observer: *const ()) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(_, _, task)| {
             // SAFETY: a task in the table still has its packet.
@@ -417,6 +428,7 @@ impl Hub {
 
     /// How many tasks there are besides the root.
     pub(crate) fn live(&self) -> usize {
+        self.settle_fork();
         self.state.borrow().scheduler.len() - 1
     }
 
