@@ -12,6 +12,7 @@
 // The hub is found through a thread-local pointer, and suspends the coroutine that runs.
 #![allow(unsafe_code)]
 
+mod debugger;
 pub(crate) mod end;
 mod fork;
 pub(crate) mod identity;
@@ -271,6 +272,7 @@ fn make() -> io::Result<&'static Hub> {
     // SAFETY: the word lives as long as the reporter, both in the hub, and holds the record
     // of the coroutine that runs, or null.
     unsafe { hub.reporter.attach(&raw const hub.running) };
+    hub.shared.seen.show(hub);
     HUB.set(pointer);
     // SAFETY: `end_hub` detaches it before it frees the hub.
     unsafe { hub.shared.watched.attach(hub) };

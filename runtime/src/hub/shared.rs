@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::ptr;
 
+use crate::hub::debugger::Seen;
 use crate::hub::task::NewTask;
 use crate::hub::watchdog::watched::Watched;
 use crate::poller;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     inner: Lock<Inner>,
     /// What the watchdog looks at.
     pub(crate) watched: Watched,
+    /// What a debugger sees of the hub.
+    pub(super) seen: Seen,
 }
 
 /// The part that is behind a lock.
@@ -108,7 +111,7 @@ const ASLEEP: u32 = 1;
 const RUNG: u32 = 2;
 
 /// All hubs there ever were at once.
-static HUBS: Records<Shared> = Records::new();
+pub(super) static HUBS: Records<Shared> = Records::new();
 
 /// Takes a record for a new hub.
 pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
@@ -118,6 +121,7 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
         sleep: AtomicU32::new(AWAKE),
         inner: Lock::new(Inner::EMPTY),
         watched: Watched::new(),
+        seen: Seen::nothing(),
     });
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
@@ -142,6 +146,7 @@ impl Shared {
     /// Refuses all further messages and calls; gives the messages that nobody read. The
     /// record may then be released.
     pub(crate) fn close(&self, next_ticket: u64) -> Messages {
+        self.seen.hide();
         let mut inner = self.inner.lock();
         let second_alarm = mem::replace(&mut *inner, Inner::EMPTY).second_alarm;
         self.first_ticket.store(next_ticket, Ordering::Release);

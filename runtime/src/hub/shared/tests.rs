@@ -15,6 +15,7 @@ fn open_alone() -> SharedRecord {
         sleep: AtomicU32::new(AWAKE),
         inner: Lock::new(Inner::EMPTY),
         watched: Watched::new(),
+        seen: Seen::nothing(),
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
