@@ -102,9 +102,8 @@ fn step(
         }
         3..5 => block(program, scheduler, model, &running),
         5 => {
-            let ticket = program.pick(&model.tickets);
             let outcome = OUTCOMES[program.below(3) as usize];
-            let Some(ticket) = ticket else { return };
+            let Some(ticket) = program.pick(&model.tickets) else { return };
             let is_blocked = |task: &Task| task.state == State::Blocked;
             let wakes = model.tasks.get(&ticket.slot).is_some_and(is_blocked)
                 && scheduler.ticket(ticket.slot) == ticket;

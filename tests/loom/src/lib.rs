@@ -24,6 +24,7 @@ mod join {
     real!("join.rs");
 }
 mod models;
+mod order;
 mod packet {
     mod body {
         real!("packet/body.rs");

@@ -71,6 +71,9 @@ pub(crate) fn has_locals() -> bool {
     false
 }
 
+/// Counts an operation that need not wait.
+pub(crate) fn spend() {}
+
 impl Hub {
     /// Makes the hub of this thread.
     pub(crate) fn open() -> &'static Hub {
@@ -203,8 +206,6 @@ impl Hub {
     pub(crate) fn is_unwinding(&self) -> bool {
         false
     }
-
-    pub(crate) fn spend(&self) {}
 
     pub(crate) fn throw(&self) -> ! {
         unreachable!("nothing interrupts a wait here")

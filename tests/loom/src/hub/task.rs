@@ -22,6 +22,22 @@ pub(crate) struct Body {
     pub(crate) calls: &'static BodyCalls,
 }
 
+impl Body {
+    /// Pairs what is run with the functions that understand it.
+    ///
+    /// # Safety
+    ///
+    /// The functions must be those for `data`, which lives until `publish` or `abandon`.
+    pub(crate) unsafe fn new(data: NonNull<()>, calls: &'static BodyCalls) -> Body {
+        Body { data, calls }
+    }
+
+    /// What is run.
+    pub(crate) fn data(self) -> NonNull<()> {
+        self.data
+    }
+}
+
 // SAFETY: the models give a body to one thread, which alone uses it.
 unsafe impl Send for Body {}
 

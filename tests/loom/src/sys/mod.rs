@@ -5,6 +5,14 @@ pub(crate) mod atomic;
 pub(crate) mod epoll;
 pub(crate) mod futex;
 
+pub(crate) mod process {
+    //! Ends of the process, which fail a model.
+
+    pub(crate) fn abort_with(message: &str) -> ! {
+        panic!("{message}");
+    }
+}
+
 pub(crate) mod clock {
     real!("sys/clock.rs");
 }
