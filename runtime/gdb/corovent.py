@@ -79,7 +79,7 @@ def text(start, length):
 
 FIELDS = (
     "used next hub table thread current clock entry_size state task since coroutine reason id "
-    "spawned_at switch switch_size top class_ occupant_id name stack_min reason_size"
+    "spawned_at switch switch_size top class_ occupant_id name name_bytes stack_min reason_size"
 ).split()
 
 
@@ -204,7 +204,8 @@ class Task:
                               "cannot read past guards, the kernel can" % self.coroutine)
             if owner != self.id:
                 raise Trouble("its stack at 0x%x is that of #%d" % (self.coroutine, owner))
-            self.name = layout.text_at(self.coroutine + layout.at_name)
+            start = word(self.coroutine + layout.at_name)
+            self.name = text(start, word(self.coroutine + layout.at_name_bytes))
 
     @staticmethod
     def read_reason(layout, address):

@@ -110,7 +110,7 @@ const VERSION: u32 = 1;
 const PLACE: &Location<'static> = Location::caller();
 
 /// Where the fields are that lie behind each other on the way to a backtrace.
-const OFFSETS: [usize; 23] = [
+const OFFSETS: [usize; 24] = [
     offset_of!(Record<Shared>, used),
     offset_of!(Record<Shared>, next),
     offset_of!(Record<Shared>, value) + offset_of!(Shared, seen) + offset_of!(Seen, hub),
@@ -139,6 +139,7 @@ const OFFSETS: [usize; 23] = [
         + offset_of!(Place, class),
     RECORD_OFFSETS[2] + offset_of!(Occupant, id),
     RECORD_OFFSETS[2] + offset_of!(Occupant, name),
+    RECORD_OFFSETS[2] + offset_of!(Occupant, name_bytes),
     STACK_BYTES_MIN,
     size_of::<Reason>(),
 ];
