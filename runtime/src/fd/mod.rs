@@ -365,8 +365,7 @@ impl<T: AsFd> Source<T> {
 
     #[inline]
     fn borrowed(&self) -> BorrowedFd<'_> {
-        // SAFETY: the source owns the descriptor of that number, as long as it is borrowed.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        self.io.as_fd()
     }
 
     fn unregister(&mut self) {

@@ -257,7 +257,7 @@ impl Hub {
         let default_class = SizeClass::default_class()?;
         let ids = id_block();
         let shared = shared::open(KernelSide { epoll: poller.raw_fd(), alarm: poller.alarm() });
-        let mut scheduler = Scheduler::new(Order::from_env(), shared.first_ticket());
+        let mut scheduler = Scheduler::new(Order::of_thread(), shared.first_ticket());
         let root = scheduler.insert_running(Task::root(ids.start, default_class));
         assert_eq!(root, ROOT);
         Ok(Hub {

@@ -413,7 +413,13 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let killed = task.interrupts.serve_kill();
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
+    let run = move || {
+        // SAFETY: this is the coroutine of the task whose body it is, and runs once.
+        unsafe { enter(body, slot, killed) }
+    };
+    // SAFETY: the name lives as long as the packet: until `publish`, after which the coroutine
+    // goes no deeper, or until the end of the hub, which takes it out first.
+    let coroutine = unsafe { Coroutine::start(stack, id, name, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)
@@ -438,8 +444,13 @@ fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
 }
 
 /// What a coroutine does from its first run to its end.
-fn enter(body: Body, slot: u32, killed: bool) {
-    // SAFETY: each task is entered once, on its coroutine's stack.
+///
+/// # Safety
+///
+/// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+/// called once.
+unsafe fn enter(body: Body, slot: u32, killed: bool) {
+    // SAFETY: the caller vouches for the same.
     unsafe { body.execute(killed) };
     check_end(slot);
     if hub::has_locals() {
