@@ -83,7 +83,6 @@ fn queues_do_as_their_model() {
 
 #[test]
 fn planted_faults_are_found() {
-    let all: [Run; 5] =
-        [scheduler::run, timers::run, readiness::run, channels::run, queues::run];
+    let all: [Run; 5] = [scheduler::run, timers::run, readiness::run, channels::run, queues::run];
     all.into_iter().for_each(finds);
 }
