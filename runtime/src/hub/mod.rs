@@ -20,6 +20,7 @@ mod messages;
 pub(crate) mod panic_hook;
 pub(crate) mod reason;
 pub(crate) mod shared;
+mod stackless;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
