@@ -331,6 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn a_million_take_little_and_leave_their_places() {
+        const COUNT: u64 = if cfg!(miri) { 100 } else { 1_000_000 };
+
+        let mut timers = Timers::new(0);
+        let arm = |timers: &mut Timers<u64>| -> Vec<TimerKey> {
+            (0..COUNT).map(|n| timers.arm(3_600_000_000_000 + n * 7919 % COUNT, n)).collect()
+        };
+        let keys = arm(&mut timers);
+        let room = timers.entries.capacity();
+        assert!(room * size_of::<(usize, Entry<u64>)>() <= 100 * COUNT as usize * 2);
+        assert!(size_of::<(usize, Entry<u64>)>() <= 100);
+        assert!(keys.into_iter().all(|key| timers.cancel(key)));
+        assert!(timers.is_empty() && timers.next().is_none());
+        arm(&mut timers);
+        assert_eq!(timers.entries.capacity(), room);
+    }
+
+    #[test]
     fn cancelling_twice_or_late_is_a_no_op() {
         let mut timers = Timers::new(0);
         let first = timers.arm(10, 1);

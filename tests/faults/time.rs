@@ -1,4 +1,4 @@
-//! Time: a wall clock that jumps, an old machine's clock, waits without end, a million timers, and
+//! Time: a wall clock that jumps, an old machine's clock, waits without end, many timers, and
 //! a coroutine that computes and computes.
 
 use std::cell::Cell;
@@ -218,14 +218,14 @@ impl<T> Drop for KillOnDrop<T> {
 
 /// They cost little each, and nothing when they were cancelled; the hub is as quick as before.
 #[test]
-fn a_million_timers_are_cheap_and_go_when_they_are_cancelled() {
-    passes("time::child_has_a_million_timers");
+fn many_timers_are_cheap_and_go_when_they_are_cancelled() {
+    passes("time::child_has_many_timers");
 }
 
 #[test]
 #[ignore = "is measured in a process of its own"]
-fn child_has_a_million_timers() {
-    const COUNT: usize = 1_000_000;
+fn child_has_many_timers() {
+    const COUNT: usize = 200_000;
     const HOUR: Duration = Duration::from_secs(3600);
 
     run(|| {

@@ -24,6 +24,7 @@ pub(crate) mod panic_hook;
 mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+mod stackless;
 pub(crate) mod stats;
 pub(crate) mod symbols;
 pub(crate) mod table;

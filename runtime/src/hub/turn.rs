@@ -12,7 +12,6 @@
 
 use std::cell::RefMut;
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::thread;
@@ -27,6 +26,7 @@ use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::reason::Reason;
+use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::Task;
@@ -71,7 +71,7 @@ pub(crate) struct Turn {
     /// Idle sleeps in a row after which nothing had happened.
     pub(super) idle_looks: u32,
     /// When it is said next that the kernel has no stack.
-    next_report: u64,
+    pub(super) next_report: u64,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
@@ -89,10 +89,6 @@ const FIRST_LOOK: u64 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
 const TRIM_NS: u64 = 1_000_000_000;
-/// A task for which the kernel has no stack is tried again after a pause, and this is reported
-/// once a second.
-const START_PAUSE_NS: u64 = 10_000_000;
-const REPORT_PAUSE_NS: u64 = 1_000_000_000;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
@@ -491,24 +487,6 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)
-}
-
-/// Makes a task wait for which there is no stack, and says so now and then.
-#[cold]
-fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
-    let now = Deadline::now().as_ns();
-    let blocked = state.scheduler.block_if(slot, |task| {
-        task.reason = Reason::Delay;
-        // As for one that is to start later: nothing has to unwind for a kill.
-        task.mode = hub::Mode::Io;
-        true
-    });
-    let ticket = blocked.expect("nothing was asked of it");
-    state.timers.arm(now + START_PAUSE_NS, Alarm::Wait(ticket));
-    if now >= state.turn.next_report {
-        state.turn.next_report = now + REPORT_PAUSE_NS;
-        process::report(&format!("corovent: coroutine #{id} has no stack yet: {error}"));
-    }
 }
 
 /// What a coroutine does from its first run to its end.
