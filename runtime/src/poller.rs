@@ -22,6 +22,8 @@ pub(crate) struct Poller {
     /// An eventfd by which other threads end a wait.
     alarm: RawFd,
     events: Vec<Event>,
+    /// Whether the last look was not cut short: by a signal, or for want of room.
+    has_seen_all: bool,
     /// An event says that one of the two may not be ours any more.
     is_suspect: bool,
 }
@@ -43,7 +45,7 @@ impl Poller {
         epoll::add(epoll.as_raw_fd(), alarm.as_raw_fd(), epoll::IN, ALARM)?;
         let events = Vec::with_capacity(EVENTS_FIRST);
         let (epoll, alarm) = (epoll.into_raw_fd(), alarm.into_raw_fd());
-        Ok(Poller { epoll, alarm, events, is_suspect: false })
+        Ok(Poller { epoll, alarm, events, has_seen_all: true, is_suspect: false })
     }
 
     /// The number of the epoll instance.
@@ -104,16 +106,31 @@ impl Poller {
         let _ = epoll::add(self.raw_fd(), self.alarm(), epoll::IN, ALARM);
     }
 
-    /// Collects what is ready, waiting for it as long as `patience` says.
+    /// Collects what is ready, waiting for it as long as `patience` says, or until a signal.
     pub(crate) fn wait(&mut self, patience: Patience) -> io::Result<&mut [Event]> {
         if self.events.len() == self.events.capacity() && self.events.len() < EVENTS_MAX {
             self.events.reserve_exact(2 * self.events.len());
         }
-        epoll::wait(self.epoll, &mut self.events, patience)?;
+        match epoll::wait(self.epoll, &mut self.events, patience) {
+            Ok(()) => self.has_seen_all = self.events.len() < self.events.capacity(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.has_seen_all = false,
+            Err(error) => return Err(error),
+        }
         if self.events.iter().any(|event| event.u64 >= SECOND_ALARM) {
             self.note_alarm();
         }
         Ok(&mut self.events)
+    }
+
+    /// Whether nothing was ready at the last look but what it gave.
+    #[inline]
+    pub(crate) fn has_seen_all(&self) -> bool {
+        self.has_seen_all
+    }
+
+    /// How many events one look gives at most.
+    pub(crate) fn room(&self) -> usize {
+        self.events.capacity()
     }
 
     /// Takes the alarms out of the events.

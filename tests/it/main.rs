@@ -8,6 +8,7 @@
 mod support;
 
 mod async_results;
+mod attacks;
 mod barriers;
 mod batons;
 mod broken_pipes;

@@ -159,7 +159,7 @@ impl Hub {
                     self.kill(slot, id);
                 }
                 // SAFETY: it was meant for the parent, where it has a task; here nobody has it.
-                Message::Spawn(new) => unsafe { new.body.lose() },
+                Message::Spawn(new) => unsafe { new.body().lose() },
                 Message::Retry(queue) => self.wake_queue(queue),
                 // The descriptor was closed in the parent, or not yet; here it is still open.
                 Message::Forget { .. } | Message::Dump | Message::Look => {}

@@ -354,5 +354,4 @@ unsafe impl Send for Inbox {}
 unsafe impl Sync for Inbox {}
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

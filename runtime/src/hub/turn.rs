@@ -1,8 +1,8 @@
 //! The loop. It runs on the root's stack, while the root waits.
 //!
 //! A turn is: run what is ready, within a budget; poll, without waiting if something is
-//! ready still; wake whom I/O made ready; read the clock; fire what is due and still
-//! blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
+//! ready still (`look.rs`); wake whom I/O made ready; read the clock; fire what is due and
+//! still blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -12,6 +12,7 @@
 
 use std::cell::RefMut;
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::thread;
@@ -61,6 +62,8 @@ pub(crate) struct Turn {
     pub(super) checked: u64,
     /// Idle sleeps in a row after which nothing had happened.
     pub(super) idle_looks: u32,
+    /// When it is said next that the kernel has no stack.
+    next_report: u64,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
@@ -78,6 +81,10 @@ const FIRST_LOOK: u32 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
 const TRIM_NS: u64 = 1_000_000_000;
+/// A task for which the kernel has no stack is tried again after a pause, and this is reported
+/// once a second.
+const START_PAUSE_NS: u64 = 10_000_000;
+const REPORT_PAUSE_NS: u64 = 1_000_000_000;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
@@ -115,6 +122,7 @@ impl Turn {
             trimmed: now,
             checked: now,
             idle_looks: 0,
+            next_report: 0,
             ends: None,
             lost_waits: BTreeMap::new(),
             due: Vec::new(),
@@ -211,10 +219,7 @@ impl Hub {
             if slot == ROOT {
                 break Some(outcome);
             }
-            let coroutine = match coroutine {
-                Some(coroutine) => coroutine,
-                None => start(&mut state, slot),
-            };
+            let Some(coroutine) = coroutine.or_else(|| start(&mut state, slot)) else { continue };
             if let Some(Task { coroutine: Some(next), .. }) = state.scheduler.peek() {
                 next.prefetch();
             }
@@ -256,15 +261,18 @@ impl Hub {
         if patience != Patience::None || state.readiness.registered() > 0 {
             self.poll_fds(&mut state, patience);
         }
+        // Like I/O, a wake that came in time beats a timeout.
+        drop(state);
+        self.read_messages();
+        let mut state = self.state();
         let now = Deadline::now().as_ns();
+        self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.runs = 0;
         state.turn.next_look = FIRST_LOOK;
         state.turn.began = now;
         self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
-        drop(state);
-        self.read_messages();
     }
 
     /// How long the poll may wait.
@@ -410,28 +418,61 @@ fn pass_baton(state: &mut State, reason: Reason) {
     }
 }
 
-/// Gives a task its stack.
-fn start(state: &mut State, slot: u32) -> Coroutine {
+/// Gives a task its stack. `None`: the kernel has no memory for a page table, or its limits were
+/// lowered since the stack was reserved; the task is ready again a little later.
+fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
-    let body = task.body.expect("a task that has not run has a body");
-    let killed = task.interrupts.serve_kill();
     let (id, class) = (task.id, task.class);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
-        // The kernel has no memory for a page table, or its limits were lowered since.
-        Err(error) => process::abort_with(&format!("coroutine #{id} has no stack: {error}")),
+        Err(error) => {
+            start_later(state, slot, id, &error);
+            return None;
+        }
     };
+    let task = state.scheduler.get_mut(slot).expect("as above");
+    let body = task.body.expect("a task that has not run has a body");
+    let killed = task.interrupts.serve_kill();
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
+    let run = move || {
+        // SAFETY: this is the coroutine of the task whose body it is, and runs once.
+        unsafe { enter(body, slot, killed) }
+    };
+    // SAFETY: the name lives as long as the packet: until `publish`, after which the coroutine
+    // goes no deeper, or until the end of the hub, which takes it out first.
+    let coroutine = unsafe { Coroutine::start(stack, id, name, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
-    coroutine
+    Some(coroutine)
+}
+
+/// Makes a task wait for which there is no stack, and says so now and then.
+#[cold]
+fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
+    let now = Deadline::now().as_ns();
+    let blocked = state.scheduler.block_if(slot, |task| {
+        task.reason = Reason::Delay;
+        // As for one that is to start later: nothing has to unwind for a kill.
+        task.mode = hub::Mode::Io;
+        true
+    });
+    let ticket = blocked.expect("nothing was asked of it");
+    state.timers.arm(now + START_PAUSE_NS, Alarm::Wait(ticket));
+    if now >= state.turn.next_report {
+        state.turn.next_report = now + REPORT_PAUSE_NS;
+        process::report(&format!("corovent: coroutine #{id} has no stack yet: {error}"));
+    }
 }
 
 /// What a coroutine does from its first run to its end.
-fn enter(body: Body, slot: u32, killed: bool) {
-    // SAFETY: each task is entered once, on its coroutine's stack.
+///
+/// # Safety
+///
+/// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+/// called once.
+unsafe fn enter(body: Body, slot: u32, killed: bool) {
+    // SAFETY: the caller vouches for the same.
     unsafe { body.execute(killed) };
     check_end(slot);
     if hub::has_locals() {

@@ -53,14 +53,7 @@ impl<T> RefUnwindSafe for Lock<T> {}
 
 impl<T> Lock<T> {
     /// Makes a free lock.
-    #[cfg(not(loom))]
     pub(crate) const fn new(value: T) -> Lock<T> {
-        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
-    }
-
-    /// Makes a free lock.
-    #[cfg(loom)]
-    pub(crate) fn new(value: T) -> Lock<T> {
         Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
     }
 
@@ -138,7 +131,7 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;

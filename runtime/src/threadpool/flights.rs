@@ -287,5 +287,5 @@ impl<V> fmt::Debug for Flights<V> {
 }
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

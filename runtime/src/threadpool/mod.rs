@@ -32,5 +32,5 @@ pub(crate) use crate::threadpool::blocking::file_call;
 pub(crate) use crate::threadpool::blocking::meet;
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;
