@@ -53,10 +53,10 @@ fn child_writes_to_nobody_in_every_way() {
 /// Writes by one call, by several buffers, and by copies from a file, a pipe and a socket, which
 /// the kernel does without a buffer.
 fn fails_in_every_way<S: Write + std::os::fd::AsFd>(connect: impl Fn() -> S) {
-    type Way<S> = dyn Fn(&mut S) -> io::Result<()>;
+    type Way<'a, S> = dyn Fn(&mut S) -> io::Result<()> + 'a;
 
     let file = || File::open(std::env::current_exe().unwrap()).unwrap();
-    let ways: [&Way<S>; 6] = [
+    let ways: [&Way<'_, S>; 6] = [
         &|to| to.write_all(&[1; 1000]),
         &|to| to.write_vectored(&[IoSlice::new(b"a"), IoSlice::new(b"b")]).map(drop),
         &|to| corovent::io::copy(&mut file(), to).map(drop),
