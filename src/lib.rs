@@ -111,9 +111,6 @@ pub mod _documentation {
     /// [semantics]: crate::_documentation::semantics
     #[doc = include_str!("../docs/guide.md")]
     pub mod guide {}
-    /// What goes wrong outside of a program, and what holds then.
-    #[doc = include_str!("../docs/faults.md")]
-    pub mod faults {}
     /// The models of I/O, measured, and where coroutines stand.
     #[doc = include_str!("../docs/io_models.md")]
     pub mod io_models {}
