@@ -2,10 +2,14 @@
 
 pub use corovent_runtime::debug::Counters;
 pub use corovent_runtime::debug::Dump;
+pub use corovent_runtime::debug::Frame;
 pub use corovent_runtime::debug::Scope;
 pub use corovent_runtime::debug::TaskInfo;
 pub use corovent_runtime::debug::counters;
 pub use corovent_runtime::debug::deadlock;
 pub use corovent_runtime::debug::dump;
+pub use corovent_runtime::debug::dump_on_signal;
+pub use corovent_runtime::debug::dump_with_backtraces;
 pub use corovent_runtime::debug::print_all;
+pub use corovent_runtime::debug::print_all_with_backtraces;
 pub use corovent_runtime::debug::unjoined_panics;

@@ -37,7 +37,8 @@ const HOUSES: [House; 3] = [
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
             &["sys::pipe"],
-            &["sys::lock", "sys::process"],
+            &["sys::lock"],
+            &["sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
             &["poller", "stack", "storage", "timers"],
@@ -57,7 +58,8 @@ const HOUSES: [House; 3] = [
             &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug/*", "group/*", "selectors/*", "signal/*", "threadpool/*"],
+            &["block_on", "both", "group/*", "selectors/*", "signal/*", "threadpool/*"],
+            &["debug/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],

@@ -16,6 +16,7 @@ mod condvars;
 mod copying;
 mod deadlocks;
 mod descriptors;
+mod dumps;
 mod endings;
 mod events;
 mod fairness;

@@ -1,9 +1,16 @@
 //! Looking inside: who waits for what, and what counts as a deadlock.
 //!
-//! `dump.rs` is the table of coroutines, `counters.rs` how many there are.
+//! `dump.rs` is the table of coroutines, `counters.rs` how many there are. A dump is written for
+//! people by `groups.rs`, for programs by `json.rs`, for flame graphs by `folded.rs`; `symbols.rs`
+//! names the functions of its backtraces, and `on_signal.rs` has one printed at a signal.
 
 mod counters;
 mod dump;
+mod folded;
+mod groups;
+mod json;
+mod on_signal;
+mod symbols;
 
 use crate::hub;
 
@@ -11,9 +18,13 @@ pub use crate::debug::counters::Counters;
 pub use crate::debug::counters::counters;
 pub use crate::debug::counters::unjoined_panics;
 pub use crate::debug::dump::Dump;
+pub use crate::debug::dump::Frame;
 pub use crate::debug::dump::TaskInfo;
 pub use crate::debug::dump::dump;
+pub use crate::debug::dump::dump_with_backtraces;
 pub use crate::debug::dump::print_all;
+pub use crate::debug::dump::print_all_with_backtraces;
+pub use crate::debug::on_signal::dump_on_signal;
 pub use crate::hub::DeadlockScope as Scope;
 
 /// Sets what counts as a deadlock on this thread, and gives what did.
