@@ -58,7 +58,7 @@ const HOUSES: [House; 3] = [
             &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "group/*", "selectors/*", "signal/*", "threadpool/*"],
+            &["block_on", "both", "group/*", "selectors/*", "signal/*", "testing", "threadpool/*"],
             &["debug/*"],
             // Files and streams.
             &["transfer/*"],
@@ -85,7 +85,8 @@ const HOUSES: [House; 3] = [
         layers: &[
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "group", "io", "local", "net", "os", "process", "queue", "select"],
-            &["selectors", "server", "signal", "sync", "task", "thread", "threadpool", "time"],
+            &["selectors", "server", "signal", "sync", "task", "testing", "thread", "threadpool"],
+            &["time"],
             // The macros, which are the crate's.
             &["print"],
         ],

@@ -37,6 +37,7 @@ mod storage;
 pub mod sync;
 mod sys;
 mod task;
+pub mod testing;
 pub mod thread;
 pub mod threadpool;
 pub mod time;

@@ -20,6 +20,8 @@ pub(crate) struct Poller {
     /// An eventfd by which other threads end a wait.
     alarm: OwnedFd,
     events: Vec<Event>,
+    /// Whether the last look was not cut short: by a signal, or for want of room.
+    has_seen_all: bool,
 }
 
 /// The data word of the eventfd. Those of fds have a generation above 32 bits of fd
@@ -35,7 +37,8 @@ impl Poller {
         let epoll = epoll::create()?;
         let alarm = epoll::eventfd()?;
         epoll::add(epoll.as_raw_fd(), alarm.as_raw_fd(), epoll::IN, ALARM)?;
-        Ok(Poller { epoll, alarm, events: Vec::with_capacity(EVENTS_FIRST) })
+        let events = Vec::with_capacity(EVENTS_FIRST);
+        Ok(Poller { epoll, alarm, events, has_seen_all: true })
     }
 
     /// The number of the epoll instance.
@@ -60,12 +63,16 @@ impl Poller {
         }
     }
 
-    /// Collects what is ready, waiting for it as long as `patience` says.
+    /// Collects what is ready, waiting for it as long as `patience` says, or until a signal.
     pub(crate) fn wait(&mut self, patience: Patience) -> io::Result<&mut [Event]> {
         if self.events.len() == self.events.capacity() && self.events.len() < EVENTS_MAX {
             self.events.reserve_exact(2 * self.events.len());
         }
-        epoll::wait(self.epoll.as_fd(), &mut self.events, patience)?;
+        match epoll::wait(self.epoll.as_fd(), &mut self.events, patience) {
+            Ok(()) => self.has_seen_all = self.events.len() < self.events.capacity(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.has_seen_all = false,
+            Err(error) => return Err(error),
+        }
         let woken = self.events.iter().position(|event| event.u64 == ALARM);
         if let Some(position) = woken {
             // Level-triggered and read: an eventfd that is only re-armed by its edge has
@@ -74,6 +81,17 @@ impl Poller {
             self.events.remove(position);
         }
         Ok(&mut self.events)
+    }
+
+    /// Whether nothing was ready at the last look but what it gave.
+    #[inline]
+    pub(crate) fn has_seen_all(&self) -> bool {
+        self.has_seen_all
+    }
+
+    /// How many events one look gives at most.
+    pub(crate) fn room(&self) -> usize {
+        self.events.capacity()
     }
 }
 

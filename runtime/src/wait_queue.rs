@@ -198,7 +198,7 @@ impl<S> WaitQueue<S> {
     /// Wakes the first waiter whose hub lives. False if nobody waits.
     pub(crate) fn wake_one(&self) -> bool {
         loop {
-            let first = self.lock().list.take_first();
+            let first = self.lock().list.take_next();
             match first {
                 None => return false,
                 Some(wake) if wake.wake() => return true,
@@ -226,7 +226,7 @@ impl<S> Inner<S> {
     /// by [`wake_one`](WaitQueue::wake_one).
     #[inline]
     pub(crate) fn call(&mut self) -> Option<WakeRef> {
-        self.list.take_first()
+        self.list.take_next()
     }
 
     /// Whether anybody waits. Those whose hubs have ended do not count, and are passed over.

@@ -20,4 +20,5 @@ mod sources;
 mod case;
 mod columns;
 mod complete;
+mod contexts;
 mod rows;

@@ -72,7 +72,7 @@ impl Hub {
 
     /// Makes a task that another thread has sent.
     fn admit(&self, new: NewTask) {
-        let body = new.body;
+        let body = new.body();
         if new.hub != self.shared.first_ticket() {
             // SAFETY: its hub has ended; nobody else has the body.
             return unsafe { body.abandon() };

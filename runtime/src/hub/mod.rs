@@ -16,6 +16,7 @@ pub(crate) mod end;
 pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod interruption;
+mod look;
 mod messages;
 pub(crate) mod panic_hook;
 pub(crate) mod reason;
@@ -195,6 +196,15 @@ pub(crate) fn at_first_hub(call: fn()) {
     *AT_FIRST_HUB.lock() = Some(call);
 }
 
+/// Counts an operation that need not wait; lets the others run after many in a row. If
+/// something wants the coroutine, it is thrown before anything has moved.
+#[inline]
+pub(crate) fn spend() {
+    if let Some(hub) = current() {
+        hub.spend();
+    }
+}
+
 /// The hub of this thread, even if the thread is about to end.
 #[inline]
 pub(crate) fn running_hub() -> Option<&'static Hub> {
@@ -265,7 +275,7 @@ impl Hub {
         let default_class = SizeClass::default_class()?;
         let ids = id_block();
         let shared = shared::open(KernelSide { epoll: poller.raw_fd(), alarm: poller.alarm() });
-        let mut scheduler = Scheduler::new(Order::from_env(), shared.first_ticket());
+        let mut scheduler = Scheduler::new(Order::of_thread(), shared.first_ticket());
         let root = scheduler.insert_running(Task::root(ids.start, default_class));
         assert_eq!(root, ROOT);
         Ok(Hub {

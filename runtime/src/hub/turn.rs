@@ -1,8 +1,8 @@
 //! The loop. It runs on the root's stack, while the root waits.
 //!
 //! A turn is: run what is ready, within a budget; poll, without waiting if something is
-//! ready still; wake whom I/O made ready; read the clock; fire what is due and still
-//! blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
+//! ready still (`look.rs`); wake whom I/O made ready; read the clock; fire what is due and
+//! still blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -58,7 +58,7 @@ pub(crate) struct Turn {
     /// When the stacks were last trimmed.
     trimmed: u64,
     /// Idle sleeps in a row after which nothing had happened.
-    idle_looks: u32,
+    pub(super) idle_looks: u32,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
@@ -237,14 +237,17 @@ impl Hub {
         if patience != Patience::None || state.readiness.registered() > 0 {
             self.poll_fds(&mut state, patience);
         }
+        // Like I/O, a wake that came in time beats a timeout.
+        drop(state);
+        self.read_messages();
+        let mut state = self.state();
         let now = Deadline::now().as_ns();
+        self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.runs = 0;
         state.turn.next_look = FIRST_LOOK;
         state.turn.began = now;
         fire_timers(&mut state, now);
-        drop(state);
-        self.read_messages();
     }
 
     /// How long the poll may wait.
@@ -304,38 +307,6 @@ impl Hub {
         let ticket = state.scheduler.ticket(ROOT);
         state.scheduler.wake(ticket, Outcome::Interrupted);
         Patience::None
-    }
-
-    /// Asks the kernel, and wakes one waiter for each direction that became ready.
-    fn poll_fds(&self, state: &mut State, patience: Patience) {
-        let may_sleep = patience != Patience::None;
-        let patience =
-            if may_sleep && !self.shared.fall_asleep() { Patience::None } else { patience };
-        let State { poller, readiness, scheduler, turn, .. } = state;
-        let events = match poller.wait(patience) {
-            Ok(events) => events,
-            Err(error) => {
-                process::abort_with(&format!("the hub's epoll instance is unusable: {error}"))
-            }
-        };
-        if may_sleep {
-            self.shared.wake_up();
-        }
-        if !events.is_empty() {
-            turn.idle_looks = 0;
-        }
-        scheduler.order().arrange(events);
-        for event in events {
-            let (data, bits) = (event.u64, event.events);
-            let Some(noted) = readiness.note(data, bits, scheduler.order()) else { continue };
-            for direction in [Direction::Read, Direction::Write] {
-                if let Some(ticket) = noted.woken[direction as usize]
-                    && !scheduler.wake(ticket, Outcome::Woken)
-                {
-                    wake_waiter(readiness, scheduler, noted.fd, direction);
-                }
-            }
-        }
     }
 
     /// Does what other threads have asked for.
@@ -434,15 +405,26 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     };
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
+    let run = move || {
+        // SAFETY: this is the coroutine of the task whose body it is, and runs once.
+        unsafe { enter(body, slot, killed) }
+    };
+    // SAFETY: the name lives as long as the packet: until `publish`, after which the coroutine
+    // goes no deeper, or until the end of the hub, which takes it out first.
+    let coroutine = unsafe { Coroutine::start(stack, id, name, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     coroutine
 }
 
 /// What a coroutine does from its first run to its end.
-fn enter(body: Body, slot: u32, killed: bool) {
-    // SAFETY: each task is entered once, on its coroutine's stack.
+///
+/// # Safety
+///
+/// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+/// called once.
+unsafe fn enter(body: Body, slot: u32, killed: bool) {
+    // SAFETY: the caller vouches for the same.
     unsafe { body.execute(killed) };
     check_end(slot);
     if hub::has_locals() {

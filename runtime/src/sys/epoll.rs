@@ -91,7 +91,7 @@ pub(crate) enum Patience {
     Unlimited,
 }
 
-/// Fills the spare capacity of `events` with what is ready. EINTR counts as nothing.
+/// Fills the spare capacity of `events` with what is ready.
 #[inline]
 pub(crate) fn wait(
     epoll: BorrowedFd<'_>,
@@ -102,20 +102,14 @@ pub(crate) fn wait(
     let room = events.spare_capacity_mut();
     let room_ptr: *mut Event = room.as_mut_ptr().cast();
     let room_len = libc::c_int::try_from(room.len()).unwrap_or(libc::c_int::MAX);
-    let result = match patience {
+    let count = match patience {
         Patience::None => wait_ms(epoll, room_ptr, room_len, 0),
         Patience::Unlimited => wait_ms(epoll, room_ptr, room_len, -1),
         Patience::Limited(limit) => wait_limited(epoll, room_ptr, room_len, limit),
-    };
-    match result {
-        Ok(count) => {
-            // SAFETY: the kernel wrote `count` events into the spare capacity.
-            unsafe { events.set_len(count as usize) };
-            Ok(())
-        }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-        Err(error) => Err(error),
-    }
+    }?;
+    // SAFETY: the kernel wrote `count` events into the spare capacity.
+    unsafe { events.set_len(count as usize) };
+    Ok(())
 }
 
 /// Waits to the nanosecond where the kernel can (5.11), else to the millisecond above.

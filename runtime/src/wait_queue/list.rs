@@ -5,7 +5,7 @@
 //! before and after it is its owner's.
 //!
 //! **Invariant:** a node leaves its list before its frame goes away: its owner sees to that,
-//! even if it unwinds.
+//! even if it unwinds. If it did not, dropping the node would abort the process.
 
 // Nodes are linked by raw pointers into the frames of those who wait.
 #![allow(unsafe_code)]
@@ -16,8 +16,10 @@ use std::pin::Pin;
 use std::ptr;
 
 use crate::hub::wake::WakeRef;
+use crate::order;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::process::abort_with;
 
 /// A ring of nodes; null is empty. Unless it is said otherwise a node carries a tag: what the
 /// owner of the list wants to know of the waiter.
@@ -72,7 +74,8 @@ impl<P> List<P> {
     /// is in line still, after a wake that was not for it alone, keeps its place.
     pub(crate) fn link(&mut self, node: Pin<&Node<P>>, wake: WakeRef, at_front: bool) {
         let node: *const Node<P> = node.get_ref();
-        // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
+        // SAFETY: it was a reference just now. A pinned node is there until it is dropped, and
+        // that aborts the process if it is linked still.
         let new = unsafe { &*node };
         new.wake.set(Some(wake));
         if new.linked.load(Ordering::Relaxed) {
@@ -119,14 +122,21 @@ impl<P> List<P> {
         &mut self,
         look: impl FnOnce(&P) -> R,
     ) -> Option<(R, WakeRef)> {
-        if self.first.is_null() {
-            return None;
-        }
+        self.take_with(self.first, look)
+    }
+
+    /// Removes a linked node, if it is one, after a look at what it carries.
+    #[inline]
+    fn take_with<R>(
+        &mut self,
+        node: *const Node<P>,
+        look: impl FnOnce(&P) -> R,
+    ) -> Option<(R, WakeRef)> {
         // SAFETY: a linked node's frame is there: its owner unlinks it first.
-        let first = unsafe { &*self.first };
-        let seen = look(&first.payload);
-        let wake = first.wake.get().expect("a linked node has a name");
-        self.remove(first);
+        let taken = unsafe { node.as_ref() }?;
+        let seen = look(&taken.payload);
+        let wake = taken.wake.get().expect("a linked node has a name");
+        self.remove(node);
         Some((seen, wake))
     }
 
@@ -221,6 +231,16 @@ impl<P> Node<P> {
     }
 }
 
+/// What all the dereferences above stand on: nobody forgets to take a node out.
+impl<P> Drop for Node<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.linked.load(Ordering::Acquire) {
+            abort_with("a place in a line goes away while it is in the line");
+        }
+    }
+}
+
 impl List {
     /// The tag of the first.
     #[inline]
@@ -228,6 +248,41 @@ impl List {
         // SAFETY: a linked node's frame is there: its owner unlinks it first.
         let first = unsafe { self.first.as_ref() }?;
         Some(first.payload.get())
+    }
+
+    /// Removes the node that is next, and gives the name of its wait.
+    #[inline]
+    pub(crate) fn take_next(&mut self) -> Option<WakeRef> {
+        self.take_next_with(|_| ()).map(|((), wake)| wake)
+    }
+
+    /// The same with a look at the node's tag, which is that of the first. `look` runs under the
+    /// lock.
+    #[inline]
+    pub(crate) fn take_next_with<R>(
+        &mut self,
+        look: impl FnOnce(&Cell<u32>) -> R,
+    ) -> Option<(R, WakeRef)> {
+        let next = if order::is_seeded() { self.choose() } else { self.first };
+        self.take_with(next, look)
+    }
+
+    /// What a seed chooses: one of those in front that have the first's tag, so that whoever has
+    /// looked at that need not again, and those behind have no more to wait for than without.
+    #[cold]
+    fn choose(&self) -> *const Node {
+        let tag = self.first_tag();
+        let mut alike = 0;
+        self.find(|payload, _| {
+            alike += usize::from(Some(payload.get()) == tag);
+            Some(payload.get()) != tag
+        });
+        let mut left = order::pick(alike);
+        self.find(|_, _| {
+            let is_chosen = left == 0;
+            left = left.saturating_sub(1);
+            is_chosen
+        })
     }
 
     /// Removes the first node if its tag is not later than `number`, and gives the name of its

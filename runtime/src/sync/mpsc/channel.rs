@@ -233,7 +233,7 @@ impl<T> Channel<T> {
     #[inline]
     pub(super) fn call(&self, inner: &mut Inner<T>) -> Option<WakeRef> {
         let Some(called) = inner.receivers.take_first() else {
-            return inner.selects.take_first();
+            return inner.selects.take_next();
         };
         self.is_awaited.store(!inner.receivers.is_empty(), Ordering::Relaxed);
         Some(called)
@@ -334,14 +334,5 @@ impl<T> Channel<T> {
                 None => return,
             };
         }
-    }
-}
-
-/// Counts an operation that need not wait; lets the others run after many in a row. If
-/// something wants the coroutine, it is thrown before anything has moved.
-#[inline]
-pub(super) fn spend() {
-    if let Some(hub) = hub::current() {
-        hub.spend();
     }
 }
