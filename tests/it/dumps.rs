@@ -172,6 +172,67 @@ fn one_that_has_not_run_has_no_backtrace_but_a_place_of_birth() {
     });
 }
 
+/// A coroutine that says whether all was well.
+type Waits = Box<dyn FnOnce() -> bool>;
+
+/// Starts coroutines whose waits end of themselves, in each of the ways there are.
+fn start_some_that_wait(start: &mut dyn FnMut(&'static str, Waits)) {
+    start(
+        "sleep",
+        Box::new(|| {
+            sleep(Duration::from_millis(30));
+            true
+        }),
+    );
+    start("timeout", Box::new(|| timeout(Duration::from_millis(20), park).is_err()));
+    start(
+        "nested timeouts",
+        Box::new(|| {
+            timeout(LONG, || timeout(Duration::from_millis(10), park).is_err()) == Ok(true)
+        }),
+    );
+    start("blocking", Box::new(|| blocking(|| 5) == 5));
+    start("join", Box::new(|| spawn(|| sleep(Duration::from_millis(15))).join().is_ok()));
+    start(
+        "scope",
+        Box::new(|| {
+            scope(|scope| {
+                scope
+                    .spawn(|| {
+                        yield_now();
+                        3
+                    })
+                    .join()
+                    .unwrap()
+            }) == 3
+        }),
+    );
+    start(
+        "panic",
+        Box::new(|| {
+            catch_unwind(|| {
+                let _waits = on_drop(|| sleep(Duration::from_millis(10)));
+                panic!("expected")
+            })
+            .is_err()
+        }),
+    );
+    start(
+        "shielded",
+        Box::new(|| {
+            shield(|| sleep(Duration::from_millis(25)));
+            true
+        }),
+    );
+    start(
+        "yields",
+        Box::new(|| {
+            (0..100).for_each(|_| yield_now());
+            true
+        }),
+    );
+}
+
 /// Everything at once, again and again, with a dump at each step; then what came of it.
 #[test]
 fn those_who_are_looked_at_notice_nothing() {
@@ -182,7 +243,7 @@ fn those_who_are_looked_at_notice_nothing() {
         let (mut near, mut far) = UnixStream::pair().unwrap();
         let held = lock.lock().unwrap();
         let mut tasks = Vec::new();
-        let mut start = |name: &'static str, f: Box<dyn FnOnce() -> bool>| {
+        let mut start = |name: &'static str, f: Waits| {
             let log = log.clone();
             tasks.push(spawn_named(name, move || {
                 let at_end = on_drop(|| log.add(name));
@@ -207,60 +268,7 @@ fn those_who_are_looked_at_notice_nothing() {
                 near.read(&mut byte).unwrap() == 1 && byte == [9]
             }),
         );
-        start(
-            "sleep",
-            Box::new(|| {
-                sleep(Duration::from_millis(30));
-                true
-            }),
-        );
-        start("timeout", Box::new(|| timeout(Duration::from_millis(20), park).is_err()));
-        start(
-            "nested timeouts",
-            Box::new(|| {
-                timeout(LONG, || timeout(Duration::from_millis(10), park).is_err()) == Ok(true)
-            }),
-        );
-        start("blocking", Box::new(|| blocking(|| 5) == 5));
-        start("join", Box::new(|| spawn(|| sleep(Duration::from_millis(15))).join().is_ok()));
-        start(
-            "scope",
-            Box::new(|| {
-                scope(|scope| {
-                    scope
-                        .spawn(|| {
-                            yield_now();
-                            3
-                        })
-                        .join()
-                        .unwrap()
-                }) == 3
-            }),
-        );
-        start(
-            "panic",
-            Box::new(|| {
-                catch_unwind(|| {
-                    let _waits = on_drop(|| sleep(Duration::from_millis(10)));
-                    panic!("expected")
-                })
-                .is_err()
-            }),
-        );
-        start(
-            "shielded",
-            Box::new(|| {
-                shield(|| sleep(Duration::from_millis(25)));
-                true
-            }),
-        );
-        start(
-            "yields",
-            Box::new(|| {
-                (0..100).for_each(|_| yield_now());
-                true
-            }),
-        );
+        start_some_that_wait(&mut start);
         let killed = spawn(park);
         let panicking = std::thread::panicking();
         for _ in 0..20 {
