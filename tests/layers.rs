@@ -38,7 +38,8 @@ const HOUSES: [House; 3] = [
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
             &["sys::threads"],
             &["sys::fork", "sys::pipe"],
-            &["sys::lock", "sys::process"],
+            &["sys::lock"],
+            &["sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
             &["poller", "stack", "storage", "timers"],

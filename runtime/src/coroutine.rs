@@ -32,6 +32,7 @@ use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::panic::Location;
 use std::ptr;
 use std::ptr::NonNull;
@@ -92,6 +93,12 @@ const CACHE_LINE_BYTES: usize = 64;
 const LINK_BYTES: usize = 16;
 /// So far below its record a stack is the coroutine's, whatever its size.
 const SHALLOW_BYTES: usize = 60 * 1024;
+/// A switch to the resumer's stack for a call takes a few hundred bytes, in a debug build some
+/// more.
+const CALL_BYTES: usize = 2 * 1024;
+/// Between its outermost frame and its record a stack has the link and the closure that `start`
+/// makes.
+pub(crate) const ENTRY_BYTES: usize = 256;
 
 /// What a debugger has to know of a [`Record`], in bytes: where it keeps the switch, which holds
 /// the saved stack pointer somewhere, how long that is, and where the description is.
@@ -219,6 +226,42 @@ impl Coroutine {
         // SAFETY: the yielder was set when the caller's code began, and lives as long.
         let yielder = unsafe { &*yielder };
         yielder.suspend(());
+    }
+
+    /// Calls `f` on the stack of whoever resumed the coroutine, with the coroutine's frames as
+    /// those that led there. False if the stack has less left than that takes, and `f` was
+    /// not called.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the code of this coroutine, running.
+    #[inline(never)]
+    pub(crate) unsafe fn call_from_here(self, f: impl FnOnce() + Send) -> bool {
+        // SAFETY: the caller runs on this stack, so the record is there.
+        let record = unsafe { &*self.record.as_ptr() };
+        let lowest = record.occupant.stack.top() - record.occupant.stack.usable_bytes();
+        let here = frames::stack_pointer();
+        // Code of its own on another crate's stack has what that has left.
+        let is_own = (lowest..self.record.addr().get()).contains(&here);
+        if is_own && here - lowest < CALL_BYTES {
+            return false;
+        }
+        // SAFETY: the yielder was set when the caller's code began, and lives as long.
+        let yielder = unsafe { &*record.yielder.get() };
+        yielder.on_parent_stack(f);
+        true
+    }
+
+    /// The addresses of its stack that its frames are at; the outermost frame ends less than
+    /// [`ENTRY_BYTES`] below the end.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine must not have ended.
+    pub(crate) unsafe fn frame_addresses(self) -> Range<usize> {
+        // SAFETY: the caller vouches that the record is there.
+        let stack = unsafe { &(*self.record.as_ptr()).occupant.stack };
+        stack.top() - stack.usable_bytes()..self.record.addr().get()
     }
 
     /// The description for the report of an overflow, by which the coroutine can be found

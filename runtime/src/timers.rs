@@ -135,6 +135,11 @@ impl<T: Copy> Timers<T> {
         }
     }
 
+    /// Shows the deadline and the value of each, in no order.
+    pub(crate) fn for_each(&self, mut show: impl FnMut(u64, &T)) {
+        self.entries.iter().for_each(|(_, entry)| show(entry.deadline, &entry.value));
+    }
+
     /// The time until which nothing fires: the soonest deadline, but for what is said at
     /// [`SEARCH_MAX`].
     pub(crate) fn next(&mut self) -> Option<u64> {

@@ -6,6 +6,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -87,6 +90,62 @@ fn it_echoes_until_a_signal_and_sums_up() {
         let bytes = 5 * (1 + 64 + 16 * 1024 + 50_000) + 4;
         assert_eq!(ending.stdout, [format!("served 7 connections and {bytes} bytes")]);
     }
+}
+
+/// Under load the server says where its coroutines wait, and loses nothing by it.
+#[test]
+fn a_signal_has_it_print_where_its_coroutines_wait() {
+    const CONNECTIONS: usize = 50;
+    const LOADED: usize = 4;
+
+    let quit = [("COROVENT_DUMP_SIGNAL", "QUIT")];
+    let (server, addr) = Process::start_server_with(SERVER, &["127.0.0.1:0"], &quit);
+    let idle: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|_| {
+            let stream = TcpStream::connect(&addr).unwrap();
+            exchange(&stream, b"one").unwrap();
+            stream
+        })
+        .collect();
+    let is_over = AtomicBool::new(false);
+    let exchanged = AtomicUsize::new(0);
+    thread::scope(|threads| {
+        for n in 0..LOADED {
+            let (addr, is_over, exchanged) = (&addr, &is_over, &exchanged);
+            threads.spawn(move || {
+                let stream = TcpStream::connect(addr).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    exchange(&stream, &[n as u8; 20_000]).unwrap();
+                    exchanged.fetch_add(20_000, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..3 {
+            server.signal(Signal::QUIT);
+            let paragraph = server.error_line_with(" coroutines at ");
+            // Those of the load may wait at the same line, or be on their way.
+            let (count, place) = paragraph.split_once(" coroutines at ").unwrap();
+            let count: usize = count.parse().unwrap();
+            assert!((CONNECTIONS..=CONNECTIONS + LOADED).contains(&count), "{paragraph}");
+            let line = 1 + include_str!("../../examples/coroutine_echo.rs")
+                .lines()
+                .position(|line| line.contains("stream.wait_readable()?"))
+                .unwrap();
+            let expected = format!("examples/coroutine_echo.rs:{line} wait to read, for ");
+            assert!(place.starts_with(&expected), "{paragraph}");
+            server.error_line_with("coroutine_echo::Server::echo at ");
+            server.error_line_with("coroutine_echo::Server::serve_one at ");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    idle.iter().for_each(|stream| exchange(stream, b"two").unwrap());
+    drop(idle);
+    server.signal(Signal::TERM);
+    let ending = server.end();
+    assert_eq!(ending.code, Some(0), "{ending:?}");
+    let connections = CONNECTIONS + LOADED;
+    let bytes = 6 * CONNECTIONS + exchanged.into_inner();
+    assert_eq!(ending.stdout, [format!("served {connections} connections and {bytes} bytes")]);
 }
 
 #[test]

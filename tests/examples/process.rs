@@ -72,7 +72,16 @@ impl Process {
 
     /// Starts a server, and gives the address that it says it listens on.
     pub(crate) fn start_server(example: &str, args: &[&str]) -> (Process, String) {
-        let server = Process::start(example, args);
+        Process::start_server_with(example, args, &[])
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn start_server_with(
+        example: &str,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> (Process, String) {
+        let server = Process::start_with(example, args, variables);
         let line = server.line();
         let addr = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}"));
         (server, addr.to_owned())
@@ -81,6 +90,16 @@ impl Process {
     /// Waits for the next line of its output.
     pub(crate) fn line(&self) -> String {
         self.stdout.recv_timeout(PATIENCE).expect("the program prints one more line")
+    }
+
+    /// Waits for a line on stderr that has that part; those before are passed over.
+    pub(crate) fn error_line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.stderr.recv_timeout(PATIENCE).expect("the program says one more line");
+            if line.contains(part) {
+                return line;
+            }
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -19,6 +19,7 @@ mod copying;
 mod deadlocks;
 mod descriptors;
 mod diagnosis;
+mod dumps;
 mod endings;
 mod events;
 mod exits;

@@ -456,7 +456,7 @@ fn a_lazy_value_is_made_when_it_is_used() {
         let mut lazy = LazyLock::new(|| vec![1]);
         lazy.push(2);
         assert_eq!(*lazy, [1, 2]);
-        assert_eq!(*LazyLock::<Vec<i32>>::default(), []);
+        assert_eq!(*LazyLock::<Vec<i32>>::default(), [0_i32; 0]);
     });
 }
 

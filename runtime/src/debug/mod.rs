@@ -1,12 +1,20 @@
 //! Looking inside: who waits for what, and what counts as a deadlock.
 //!
-//! `dump.rs` is the table of coroutines, `counters.rs` how many there are, `stats.rs` what was
-//! done so far, `watchdog.rs` who keeps the others waiting, `no_wait.rs` code that must not wait.
+//! `dump.rs` is the table of coroutines. It is written for people by `groups.rs`, for programs by
+//! `json.rs`, for flame graphs by `folded.rs`; `symbols.rs` names the functions of its backtraces,
+//! and `on_signal.rs` has one printed at a signal. `counters.rs` is how many there are, `stats.rs`
+//! what was done so far, `watchdog.rs` who keeps the others waiting, `no_wait.rs` code that must
+//! not wait.
 
 mod counters;
 mod dump;
+mod folded;
+mod groups;
+mod json;
 mod no_wait;
+mod on_signal;
 mod stats;
+mod symbols;
 mod watchdog;
 
 use crate::hub;
@@ -15,10 +23,14 @@ pub use crate::debug::counters::Counters;
 pub use crate::debug::counters::counters;
 pub use crate::debug::counters::unjoined_panics;
 pub use crate::debug::dump::Dump;
+pub use crate::debug::dump::Frame;
 pub use crate::debug::dump::TaskInfo;
 pub use crate::debug::dump::dump;
+pub use crate::debug::dump::dump_with_backtraces;
 pub use crate::debug::dump::print_all;
+pub use crate::debug::dump::print_all_with_backtraces;
 pub use crate::debug::no_wait::no_wait;
+pub use crate::debug::on_signal::dump_on_signal;
 pub use crate::debug::stats::Stats;
 pub use crate::debug::stats::stats;
 pub use crate::debug::watchdog::Stall;

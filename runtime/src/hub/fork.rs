@@ -162,7 +162,7 @@ impl Hub {
                 Message::Spawn(new) => unsafe { new.body().lose() },
                 Message::Retry(queue) => self.wake_queue(queue),
                 // The descriptor was closed in the parent, or not yet; here it is still open.
-                Message::Forget { .. } | Message::Dump | Message::Trace | Message::Look => {}
+                Message::Forget { .. } | Message::Call(_) | Message::Look => {}
             }
         }
     }

@@ -12,14 +12,11 @@ use crate::hub::Hub;
 use crate::hub::reason;
 use crate::hub::reason::Reason;
 use crate::hub::shared::Message;
-use crate::hub::table;
 use crate::hub::task::NewTask;
 use crate::hub::turn::wake_all;
 use crate::hub::wake;
 use crate::scheduler::Ticket;
-use crate::sys::clock::Deadline;
 use crate::sys::process;
-use crate::sys::sigaction::write_stderr;
 
 impl Hub {
     /// Does what the messages say that are there.
@@ -34,8 +31,7 @@ impl Hub {
                 Message::Spawn(new) => self.admit(new),
                 Message::Retry(queue) => self.wake_queue(queue),
                 Message::Forget { fd, id } => self.forget(fd, id),
-                Message::Dump => self.print_table(),
-                Message::Trace => self.trace(),
+                Message::Call(call) => call(self),
                 Message::Look => {}
             }
         }
@@ -72,13 +68,6 @@ impl Hub {
         if state.readiness.holds_up_to(fd, id) {
             wake_all(&mut state, fd);
         }
-    }
-
-    /// Prints the table of tasks without std's locks, since another thread wants to know
-    /// why nothing moves.
-    fn print_table(&self) {
-        let rows = table::snapshot(&mut self.state(), Deadline::now());
-        write_stderr(table::render(&rows).as_bytes());
     }
 
     /// Makes a task that another thread has sent.

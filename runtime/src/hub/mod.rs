@@ -16,6 +16,7 @@ mod debugger;
 pub(crate) mod end;
 mod fork;
 pub(crate) mod identity;
+pub(crate) mod inspect;
 pub(crate) mod interruption;
 mod look;
 mod messages;
@@ -46,6 +47,8 @@ use std::ptr;
 
 use crate::coroutine::Valgrind;
 use crate::hub::identity::Thread;
+use crate::hub::inspect::Resumed;
+use crate::hub::inspect::Walk;
 use crate::hub::no_wait::NoWait;
 use crate::hub::reason::Reason;
 use crate::hub::shared::KernelSide;
@@ -69,6 +72,7 @@ use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
+use crate::sys::lock::Lock;
 use crate::sys::origin::Origin;
 use crate::sys::records::Records;
 use crate::timers::TimerKey;
@@ -83,8 +87,10 @@ pub(crate) struct Hub {
     /// The coroutine whose code runs, as the report of an overflow knows it; null on the
     /// root.
     running: AtomicPtr<Occupant>,
-    /// How the wait of the task that is being resumed has ended.
-    outcome: Cell<Outcome>,
+    /// Why the task is resumed that is being resumed.
+    resumed: Cell<Resumed>,
+    /// Where a coroutine that is only inspected tells its frames; null otherwise.
+    inspection: Cell<*mut Walk>,
     /// Whether another task is parked in the middle of an unwinding, so that
     /// `std::thread::panicking` says nothing about the one that runs.
     others_unwind: Cell<bool>,
@@ -185,6 +191,9 @@ const SCOPE_BITS: u32 = 24;
 /// The numbers of coroutines that were given up while their hub had items out. Never released.
 static LOSERS: Records<u64> = Records::new();
 
+/// What is called when the process has its first hub, which it is not to need.
+static AT_FIRST_HUB: Lock<Option<fn()>> = Lock::new(None);
+
 thread_local! {
     /// The hub of this thread, or null. Without a destructor: what ends the hub is in
     /// `end.rs`.
@@ -209,6 +218,11 @@ pub(crate) fn current() -> Option<&'static Hub> {
         return None;
     }
     Some(hub)
+}
+
+/// Has a function called when the process has its first hub. There is one such function.
+pub(crate) fn at_first_hub(call: fn()) {
+    *AT_FIRST_HUB.lock() = Some(call);
 }
 
 /// Counts an operation that need not wait; lets the others run after many in a row. If
@@ -279,6 +293,10 @@ fn make() -> io::Result<&'static Hub> {
     unsafe { hub.shared.watched.attach(hub) };
     panic_hook::install();
     watchdog::meet();
+    let at_first_hub = AT_FIRST_HUB.lock().take();
+    if let Some(call) = at_first_hub {
+        call();
+    }
     Ok(hub)
 }
 
@@ -297,7 +315,8 @@ impl Hub {
         Ok(Hub {
             current: Cell::new(ROOT),
             running: AtomicPtr::new(ptr::null_mut()),
-            outcome: Cell::new(Outcome::Woken),
+            resumed: Cell::new(Resumed::Over(Outcome::Woken)),
+            inspection: Cell::new(ptr::null_mut()),
             others_unwind: Cell::new(false),
             allowance: Cell::new(ALLOWANCE),
             clock_ms: Cell::new(0),

@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::ptr;
 
+use crate::hub::Hub;
 use crate::hub::debugger::Seen;
 use crate::hub::task::NewTask;
 use crate::hub::watchdog::watched::Watched;
@@ -82,10 +83,8 @@ pub(crate) enum Message {
     Retry(Option<usize>),
     /// A descriptor was closed elsewhere, and is out of the epoll instance.
     Forget { fd: RawFd, id: u64 },
-    /// Print the table of tasks.
-    Dump,
-    /// Print a line of what was done since the last.
-    Trace,
+    /// Call a function of the runtime, which neither waits nor runs code of the user's.
+    Call(fn(&Hub)),
     /// Nothing but a reason to look whether anything can still happen.
     Look,
 }

@@ -4,12 +4,14 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::hub::ROOT;
 use crate::hub::State;
+use crate::hub::inspect::Trace;
 use crate::hub::reason::Reason;
 use crate::scheduler::State as TaskState;
 use crate::sys::clock::Deadline;
@@ -17,6 +19,7 @@ use crate::sys::clock::Deadline;
 /// One task as it was at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
+    pub(crate) slot: u32,
     pub(crate) id: u64,
     /// Empty for none.
     pub(crate) name: String,
@@ -26,11 +29,14 @@ pub(crate) struct Row {
     pub(crate) reason: Option<Reason>,
     /// How long it has been waiting.
     pub(crate) waiting: Duration,
+    /// How long until the wait ends of itself; `None` if it does not.
+    pub(crate) remaining: Option<Duration>,
     pub(crate) spawned_at: &'static Location<'static>,
     /// Usable bytes; zero for the root, whose stack is the thread's.
     pub(crate) stack_bytes: usize,
     /// Of those, how many were ever touched; zero before the first run.
     pub(crate) stack_used_bytes: usize,
+    pub(crate) trace: Trace,
 }
 
 /// Groups with more members than this are shown as a group.
@@ -39,6 +45,7 @@ const LISTED_MAX: usize = 8;
 /// Copies the table.
 pub(crate) fn snapshot(state: &mut State, now: Deadline) -> Vec<Row> {
     let now_ms = state.turn.ms_at(now.as_ns());
+    let deadlines = deadlines(state);
     let State { scheduler, stacks, .. } = state;
     let rows = scheduler.iter().map(|(slot, task_state, task)| {
         let is_root = slot == ROOT;
@@ -50,7 +57,9 @@ pub(crate) fn snapshot(state: &mut State, now: Deadline) -> Vec<Row> {
             None => (task.class.usable_bytes(), 0),
         };
         let blocked = task_state == TaskState::Blocked;
+        let deadline = deadlines.get(&slot).filter(|_| blocked);
         Row {
+            slot,
             id: task.id,
             name: task.name().to_owned(),
             is_root,
@@ -64,12 +73,25 @@ pub(crate) fn snapshot(state: &mut State, now: Deadline) -> Vec<Row> {
                 true => Duration::from_millis(now_ms.wrapping_sub(task.since_ms).into()),
                 false => Duration::ZERO,
             },
+            remaining: deadline.map(|deadline| Deadline::from_ns(*deadline).since(now)),
             spawned_at: task.spawned_at,
             stack_bytes,
             stack_used_bytes,
+            trace: Trace::Unasked,
         }
     });
     rows.collect()
+}
+
+/// When the waits of tasks end of themselves: by their own deadlines, or those of the `timeout`
+/// blocks around them.
+fn deadlines(state: &State) -> HashMap<u32, u64> {
+    let mut soonest = HashMap::with_capacity(state.timers.len());
+    state.timers.for_each(|deadline, alarm| {
+        let known = soonest.entry(alarm.slot()).or_insert(deadline);
+        *known = deadline.min(*known);
+    });
+    soonest
 }
 
 /// Writes the table: like tasks as a group, few ones by name.

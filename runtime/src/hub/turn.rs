@@ -24,6 +24,7 @@ use crate::hub::DeadlockScope;
 use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
+use crate::hub::inspect::Resumed;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
@@ -261,7 +262,7 @@ impl Hub {
                 next.prefetch();
             }
             drop(state);
-            self.outcome.set(outcome);
+            self.resumed.set(Resumed::Over(outcome));
             state = self.run(slot, coroutine);
         };
         self.vitals.note_tasks(state.scheduler.len());

@@ -13,6 +13,7 @@ use crate::hub::Alarm;
 use crate::hub::Hub;
 use crate::hub::State;
 use crate::hub::UNWINDS;
+use crate::hub::inspect::Resumed;
 use crate::hub::reason::Reason;
 use crate::hub::task::Task;
 use crate::scheduler::Outcome;
@@ -214,7 +215,10 @@ impl Hub {
             Some(coroutine) => {
                 // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
                 unsafe { coroutine.suspend() };
-                self.outcome.get()
+                match self.resumed.get() {
+                    Resumed::Over(outcome) => outcome,
+                    Resumed::Inspected => self.be_inspected(coroutine),
+                }
             }
             None => self.run_until_root(),
         }

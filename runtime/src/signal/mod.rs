@@ -9,6 +9,7 @@ mod caught;
 mod handler;
 mod listener;
 mod numbers;
+pub(crate) mod watch;
 
 use std::io;
 

@@ -8,6 +8,10 @@ use std::io;
 use std::io::Write;
 use std::process;
 
+use crate::sys::epoll;
+use crate::sys::file;
+use crate::sys::lock::Lock;
+use crate::sys::pipe;
 use crate::sys::pipe::without_sigpipe;
 
 /// Counts the OS threads of this process; `None` if /proc is not there.
@@ -31,6 +35,26 @@ pub(crate) fn proc_number(path: &str) -> Option<u64> {
 /// who reports must not panic for that.
 pub(crate) fn report(message: &str) {
     let _ = without_sigpipe(|| writeln!(io::stderr(), "{message}"));
+}
+
+/// Writes to stderr without std's locks, which a coroutine may hold: all of it, and one such text
+/// after the other. What nobody reads is lost.
+pub(crate) fn print_error(mut text: &[u8]) {
+    static TURN: Lock<()> = Lock::new(());
+
+    let _turn = TURN.lock();
+    while !text.is_empty() {
+        match pipe::write(file::standard(2), text) {
+            Ok(count) => text = &text[count..],
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) => {
+                    _ = epoll::poll_one(2, libc::EPOLLOUT as u32, None);
+                }
+                _ => return,
+            },
+        }
+    }
 }
 
 /// Has a function called when the process exits. It may not unwind.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::hub::Hub;
 use crate::hub::shared;
 use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
@@ -256,7 +257,7 @@ fn trace(hub: SharedRecord, first_ticket: u64, look: &Look, watch: &mut Watch) {
         let line = format!("corovent: thread '{name}': has not come round for {time:.1?}\n");
         write_stderr(line.as_bytes());
     } else if before.0 != pulse.switches {
-        hub.post(first_ticket, Message::Trace);
+        hub.post(first_ticket, Message::Call(Hub::trace));
     }
 }
 

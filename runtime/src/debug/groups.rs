@@ -1,0 +1,161 @@
+//! A dump with backtraces for people: like tasks as one paragraph, the largest first.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::panic::Location;
+
+use crate::debug::dump::Dump;
+use crate::debug::dump::TaskInfo;
+use crate::debug::symbols::Call;
+use crate::hub::reason::Reason;
+use crate::hub::table::label;
+
+/// In larger groups the members are not named.
+const NAMED_MAX: usize = 8;
+
+/// What members of a group have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    is_root: bool,
+    state: &'static str,
+    kind: &'static str,
+    addresses: &'a [usize],
+    lacks_frames: Option<&'static str>,
+    /// `None` if there is a backtrace.
+    spawned_at: Option<&'static Location<'static>>,
+}
+
+/// Writes the groups: with the frames between the user's outermost and innermost one, or with
+/// all.
+pub(super) fn write(dump: &Dump, all_frames: bool) -> String {
+    let mut groups: HashMap<Key<'_>, Vec<TaskInfo<'_>>> = HashMap::new();
+    for task in dump.tasks() {
+        groups.entry(key(&task)).or_default().push(task);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|members| (Reverse(members.len()), members[0].id()));
+    let coroutines = dump.rows.iter().filter(|row| !row.is_root).count();
+    let mut text = format!("{coroutines} coroutines and the root\n");
+    for members in groups {
+        write_group(&mut text, dump, &members, all_frames);
+    }
+    text
+}
+
+fn key<'a>(task: &TaskInfo<'a>) -> Key<'a> {
+    let row = task.row;
+    let addresses = row.trace.addresses();
+    Key {
+        is_root: row.is_root,
+        state: row.state,
+        kind: row.reason.map_or("", Reason::kind),
+        addresses,
+        lacks_frames: task.lacks_frames(),
+        spawned_at: addresses.is_empty().then_some(row.spawned_at),
+    }
+}
+
+fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], all_frames: bool) {
+    let first = members[0];
+    let calls: Vec<&Call> = dump.symbols().calls(first.row.trace.addresses()).collect();
+    let frames = if all_frames { &calls[..] } else { users(&calls) };
+    text.push('\n');
+    text.push_str(&who(members));
+    if let Some(place) = users(&calls).first().and_then(|call| call.place()) {
+        let _ = write!(text, " at {place}");
+    }
+    let _ = write!(text, " {}", doing(&first, members.len()));
+    write_waiting(text, members);
+    if !first.is_root() {
+        let deepest = members.iter().map(TaskInfo::stack_used_bytes).max().unwrap_or_default();
+        let usable = first.stack_bytes() / 1024;
+        let _ = write!(text, ", stack at most {} of {usable} KiB", deepest / 1024);
+        let _ = write!(text, ", spawned at {}", first.spawned_at());
+        if members.iter().any(|task| task.spawned_at() != first.spawned_at()) {
+            text.push_str(" and elsewhere");
+        }
+    }
+    text.push('\n');
+    if (2..=NAMED_MAX).contains(&members.len()) {
+        let names: Vec<String> = members.iter().map(name).collect();
+        let _ = writeln!(text, "    They are {}.", names.join(", "));
+    }
+    for call in frames {
+        write_frame(text, call, all_frames);
+    }
+    if let Some(why) = first.lacks_frames() {
+        let _ = writeln!(text, "    Frames are missing: {why}.");
+    }
+}
+
+/// Whom the paragraph is about.
+fn who(members: &[TaskInfo<'_>]) -> String {
+    match members {
+        [task] if task.is_root() => "The root".to_owned(),
+        [task] => format!("Coroutine {}", label(task.id(), &task.row.name)),
+        _ => format!("{} coroutines", members.len()),
+    }
+}
+
+/// One of several.
+fn name(task: &TaskInfo<'_>) -> String {
+    let label = label(task.id(), &task.row.name);
+    match task.fd() {
+        Some(fd) => format!("{label} with fd {fd}"),
+        None => label,
+    }
+}
+
+/// What they do, as a verb.
+fn doing(task: &TaskInfo<'_>, count: usize) -> String {
+    let (s, is) = if count == 1 { ("s", "is") } else { ("", "are") };
+    let alone = count == 1;
+    match (task.row.reason, task.state()) {
+        (Some(Reason::Readable(fd)), _) if alone => format!("waits to read (fd {fd})"),
+        (Some(Reason::Writable(fd)), _) if alone => format!("waits to write (fd {fd})"),
+        (Some(Reason::Readable(_)), _) => "wait to read".to_owned(),
+        (Some(Reason::Writable(_)), _) => "wait to write".to_owned(),
+        (Some(Reason::Sleep), _) => format!("sleep{s}"),
+        (Some(reason), _) if alone => format!("waits for {reason}"),
+        (Some(reason), _) => format!("wait for {}", reason.kind()),
+        (None, "running") => format!("run{s}"),
+        (None, state) => format!("{is} {state}"),
+    }
+}
+
+fn write_waiting(text: &mut String, members: &[TaskInfo<'_>]) {
+    if members[0].row.reason.is_none() {
+        return;
+    }
+    let waits = || members.iter().map(TaskInfo::waiting);
+    let shortest = waits().min().unwrap_or_default();
+    let longest = waits().max().unwrap_or_default();
+    let _ = write!(text, ", for {shortest:.1?}");
+    if shortest != longest {
+        let _ = write!(text, " to {longest:.1?}");
+    }
+    if let Some(soonest) = members.iter().filter_map(TaskInfo::remaining).min() {
+        let _ = write!(text, ", at most {soonest:.1?} more");
+    }
+}
+
+/// The frames between the outermost and the innermost of the user's.
+pub(super) fn users<'a, 'b>(calls: &'b [&'a Call]) -> &'b [&'a Call] {
+    let is_users = |call: &&Call| !call.is_machinery;
+    let Some(first) = calls.iter().position(is_users) else { return &[] };
+    let last = calls.iter().rposition(is_users).unwrap_or(first);
+    &calls[first..=last]
+}
+
+fn write_frame(text: &mut String, call: &Call, with_address: bool) {
+    text.push_str("    ");
+    if with_address {
+        let _ = write!(text, "{:#x} ", call.address);
+    }
+    text.push_str(&call.name());
+    if let Some(place) = call.place() {
+        let _ = write!(text, " at {place}");
+    }
+    text.push('\n');
+}

@@ -1,0 +1,167 @@
+//! Addresses of code as functions and lines.
+//!
+//! Each address is looked up once in a dump, on a thread of its own: the tables of a program may
+//! be large, and a coroutine's stack is small.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::env;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread;
+
+/// What is known of addresses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Symbols {
+    /// The calls at an address, innermost first: one that was inlined is before its caller.
+    calls: HashMap<usize, Vec<Call>>,
+}
+
+/// A call in a function.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) address: usize,
+    pub(super) function: Option<String>,
+    /// As the compiler saw it, or from the working directory on if it is in there.
+    pub(super) file: Option<PathBuf>,
+    pub(super) line: Option<u32>,
+    pub(super) column: Option<u32>,
+    /// Whether the function is the runtime's or std's, and not the user's.
+    pub(super) is_machinery: bool,
+}
+
+/// Crates whose functions are not the user's.
+const MACHINERY: [&str; 8] =
+    ["corovent", "corovent_runtime", "corovent_net", "corosensei", "std", "core", "alloc", "test"];
+/// The beginnings of the names of functions that lead to `main` or to a thread, unwind, or switch
+/// stacks.
+const STARTERS: [&str; 8] =
+    ["__rust", "_Unwind_", "__libc_start", "_start", "start_thread", "clone", "__clone", "stack_"];
+
+impl Symbols {
+    /// Looks up what is known of addresses. Nothing is if no thread can be started.
+    pub(super) fn of(addresses: BTreeSet<usize>) -> Symbols {
+        if addresses.is_empty() {
+            return Symbols::default();
+        }
+        let look_up = move || Symbols::look_up(addresses);
+        let helper = thread::Builder::new().name("corovent symbols".to_owned()).spawn(look_up);
+        helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_default()
+    }
+
+    /// The same on the calling thread, which has a stack of the usual size.
+    pub(super) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
+        let here = env::current_dir().unwrap_or_default();
+        let of = |address| (address, calls_at(address, &here));
+        Symbols { calls: addresses.into_iter().map(of).collect() }
+    }
+
+    /// The calls at the addresses of a trace, innermost first.
+    pub(super) fn calls<'a>(&'a self, addresses: &'a [usize]) -> impl Iterator<Item = &'a Call> {
+        addresses.iter().filter_map(|address| self.calls.get(address)).flatten()
+    }
+}
+
+impl Call {
+    /// Whose function it is: `Unknown` is written as its address.
+    pub(super) fn name(&self) -> String {
+        self.function.clone().unwrap_or_else(|| format!("{:#x}", self.address))
+    }
+
+    /// The file and the line, if both are known.
+    pub(super) fn place(&self) -> Option<String> {
+        Some(format!("{}:{}", self.file.as_ref()?.display(), self.line?))
+    }
+}
+
+#[cfg(feature = "backtrace")]
+fn calls_at(address: usize, here: &Path) -> Vec<Call> {
+    let mut calls = Vec::new();
+    // The address is where the call returns to, which may be the next line.
+    let inside = std::ptr::without_provenance_mut(address.saturating_sub(1));
+    backtrace::resolve(inside, |symbol| {
+        let function = symbol.name().map(|name| format!("{name:#}"));
+        let file = symbol.filename();
+        calls.push(Call {
+            address,
+            is_machinery: function.as_deref().is_some_and(is_machinery),
+            function,
+            file: file.map(|file| file.strip_prefix(here).unwrap_or(file).to_owned()),
+            line: symbol.lineno(),
+            column: symbol.colno(),
+        });
+    });
+    if calls.is_empty() {
+        calls.push(unknown(address));
+    }
+    calls
+}
+
+#[cfg(not(feature = "backtrace"))]
+fn calls_at(address: usize, _: &Path) -> Vec<Call> {
+    vec![unknown(address)]
+}
+
+fn unknown(address: usize) -> Call {
+    Call { address, function: None, file: None, line: None, column: None, is_machinery: false }
+}
+
+/// Whether a function with that name is the runtime's or std's.
+#[cfg_attr(not(feature = "backtrace"), allow(dead_code))]
+fn is_machinery(name: &str) -> bool {
+    match home_of(name) {
+        Some(home) => MACHINERY.contains(&home),
+        None => {
+            name == "main"
+                || name.contains("corosensei")
+                || STARTERS.iter().any(|starter| name.starts_with(starter))
+        }
+    }
+}
+
+/// The crate of a function, or of the type whose method it is; `None` for a name without a path.
+fn home_of(name: &str) -> Option<&str> {
+    let mut rest = name;
+    // `<&mut [T] as a::Trait>::method` is the trait's, if the type has no path.
+    if let Some(inside) = name.strip_prefix('<') {
+        let (of_type, of_trait) = inside.split_once(" as ").unwrap_or((inside, inside));
+        let of_type = of_type.trim_start_matches(['&', '*', '[', '(', '<', ' ']);
+        let of_type = of_type.trim_start_matches("mut ").trim_start_matches("const ");
+        let of_type = of_type.trim_start_matches("dyn ");
+        let path = of_type.split([' ', ',', '<', '>', ')', ']', '{']).next().unwrap_or_default();
+        rest = if path.contains("::") { path } else { of_trait };
+    }
+    let (home, _) = rest.split_once("::")?;
+    Some(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_told_from_the_machinery() {
+        for (name, expected) in [
+            ("corovent_runtime::hub::wait::Hub::block", true),
+            ("<corovent_net::tcp::TcpStream as std::io::Read>::read", true),
+            ("<&corovent_net::tcp::TcpStream as std::io::Read>::read", true),
+            ("<alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once", true),
+            ("<T as core::convert::Into<U>>::into", true),
+            ("<&mut T as std::io::Read>::read", true),
+            ("std::panicking::catch_unwind", true),
+            ("__rust_try", true),
+            ("main", true),
+            ("_start", true),
+            ("server::main", false),
+            ("server::serve::{{closure}}", false),
+            ("<server::Body as std::io::Read>::read", false),
+            ("<&mut server::Body as std::io::Read>::read", false),
+            ("<dyn server::Handler as core::any::Any>::type_id", false),
+            ("corovent_server::main", false),
+            ("qsort_r", false),
+            ("their_callback", false),
+        ] {
+            assert_eq!(is_machinery(name), expected, "{name}");
+        }
+    }
+}
