@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod end;
+pub(crate) mod give_up;
 pub(crate) mod identity;
 pub(crate) mod interruption;
 mod look;
