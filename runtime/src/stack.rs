@@ -300,17 +300,6 @@ impl<W: Watch> StackPool<W> {
             }
         }
     }
-
-    /// The usable bytes of `stack` and how many of them have ever been touched, by pages.
-    pub(crate) fn usage(&mut self, stack: &StackSpan) -> (usize, usize) {
-        let Place { top, slab, class, .. } = stack.place;
-        let usable = class.usable_bytes();
-        let slab = &self.classes[usize::from(class.0)].slabs[slab as usize];
-        let offset = top - usable - slab.mapping.start();
-        slab.mapping.resident(offset, usable, &mut self.pages);
-        let untouched = self.pages.iter().take_while(|page| **page & 1 == 0).count();
-        (usable, usable - untouched * page_bytes())
-    }
 }
 
 /// A copy of where a bound stack is, for those who only ask.
