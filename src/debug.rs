@@ -15,7 +15,6 @@ pub use corovent_runtime::debug::dump_with_backtraces;
 pub use corovent_runtime::debug::no_wait;
 pub use corovent_runtime::debug::on_stall;
 pub use corovent_runtime::debug::print_all;
-pub use corovent_runtime::debug::print_all;
 pub use corovent_runtime::debug::print_all_with_backtraces;
 pub use corovent_runtime::debug::stats;
 pub use corovent_runtime::debug::unjoined_panics;

@@ -4,8 +4,8 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::ROOT;
+use crate::hub::give_up::give_up;
 use crate::hub::reason::Reason;
-use crate::hub::turn::give_up;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 

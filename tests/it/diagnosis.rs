@@ -41,7 +41,6 @@ fn stats_count_what_became_of_coroutines() {
         let now = debug::stats();
         assert_eq!((now.live, now.ready, now.parked), (1, 0, 1));
         assert_eq!(now.stacks_live, 1);
-        assert!(now.stacks_pooled >= 1);
         // One run each, and the root's after its wait.
         assert_eq!(now.switches - before.switches, 3);
         let inside = Builder::new().spawn(debug::stats).unwrap().join().unwrap();
@@ -57,6 +56,7 @@ fn stats_count_what_became_of_coroutines() {
         assert_eq!(now.panicked - before.panicked, 1);
         assert_eq!(now.killed - before.killed, 2);
         assert_eq!((now.live, now.stacks_live, now.timers), (0, 0, 0));
+        assert!(now.stacks_pooled >= 1);
     });
 }
 
@@ -170,6 +170,8 @@ fn only_the_coroutine_itself_must_not_wait() {
 #[test]
 fn a_wait_is_asserted_and_its_value_given() {
     run(|| {
+        // A thread without a hub has nobody to let run.
+        spawn(|| ()).join().unwrap();
         let check = || {
             testing::assert_waits(yield_now);
             assert_eq!(testing::assert_waits(|| spawn(|| 3).join().unwrap()), 3);

@@ -36,7 +36,8 @@ use crate::hub;
 #[track_caller]
 pub fn no_wait<T>(f: impl FnOnce() -> T) -> T {
     // Without a hub, nor room for one, nothing here is a coroutine's wait.
-    let guard = hub::get().ok().map(|hub| hub.enter_no_wait(Location::caller()));
+    let place = Location::caller();
+    let guard = hub::get().ok().map(|hub| hub.enter_no_wait(place));
     let value = f();
     drop(guard);
     value

@@ -175,6 +175,6 @@ fn evict(state: &mut State, slot: u32, ids: &mut Vec<u64>) -> Option<Body> {
         state.stacks.release(task.class);
     }
     ids.push(task.id);
-    state.turn.lose_wait(slot, task.reason.queue());
+    state.turn.note_lost(slot, task.reason.queue());
     task.body
 }

@@ -15,6 +15,7 @@
 mod debugger;
 pub(crate) mod end;
 mod fork;
+pub(crate) mod give_up;
 pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod interruption;

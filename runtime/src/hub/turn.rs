@@ -31,13 +31,11 @@ use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::Task;
-use crate::hub::wake;
 use crate::hub::watchdog;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Outcome;
 use crate::scheduler::Scheduler;
-use crate::scheduler::State as TaskState;
 use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
@@ -148,16 +146,16 @@ impl Turn {
         self.ends.is_some()
     }
 
+    /// Notes a coroutine that was given up, and the wait queue that it was in.
+    pub(super) fn note_lost(&mut self, slot: u32, queue: Option<usize>) {
+        self.lost += 1;
+        self.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    }
+
     /// The wait queue of a task that was given up in one, by a name of its slot, which is
     /// never used again. A wake by that name has reached nobody.
     pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
         self.lost_waits.get(&ticket.slot).copied()
-    }
-
-    /// Notes that a task was given up, and the wait queue that it was in, if any.
-    pub(super) fn lose_wait(&mut self, slot: u32, queue: Option<usize>) {
-        self.lost += 1;
-        self.lost_waits.extend(queue.map(|queue| (slot, queue)));
     }
 
     /// Ends the turn: the loop polls before it runs a task.
@@ -415,49 +413,6 @@ pub(crate) fn wake_all(state: &mut State, fd: RawFd) {
 pub(super) fn tell_of_end(state: &mut State) {
     if let Some(ticket) = state.turn.ends {
         state.scheduler.wake(ticket, Outcome::Woken);
-    }
-}
-
-/// Leaves a task as it is for ever: it is not resumed again, and its stack not reused.
-pub(crate) fn give_up(hub: &Hub, slot: u32) {
-    let mut state = hub.state();
-    let was_ready = state.scheduler.state(slot) == Some(TaskState::Ready);
-    let Some(task) = state.scheduler.evict(slot) else { return };
-    if task.coroutine.is_none() {
-        let class = task.class;
-        state.stacks.release(class);
-    }
-    state.readiness.forget_slots(|forgotten| forgotten == slot);
-    state.timers.cancel_all(|alarm| alarm.slot() == slot);
-    let queue = task.reason.queue();
-    state.turn.lose_wait(slot, queue);
-    if was_ready {
-        pass_baton(&mut state, task.reason);
-    }
-    drop(state);
-    hub.lose_items(task.id);
-    // It may have been woken, and does not try; or it may be in the queue still.
-    if was_ready && queue.is_some() {
-        wake::retry(queue);
-    }
-    let label = table::label(task.id, task.name());
-    let spawned_at = task.spawned_at;
-    process::report(&format!("corovent: coroutine {label}, spawned at {spawned_at}, is given up"));
-    if let Some(body) = task.body {
-        // SAFETY: the task is gone from the table, so nobody else uses its body.
-        unsafe { body.abandon() };
-    }
-}
-
-/// Wakes the next waiter of a descriptor, for a task that was woken and makes no call.
-fn pass_baton(state: &mut State, reason: Reason) {
-    let State { readiness, scheduler, .. } = state;
-    match reason {
-        Reason::Readable(fd) | Reason::Descriptors(fd) => {
-            wake_waiter(readiness, scheduler, fd, Direction::Read);
-        }
-        Reason::Writable(fd) => wake_waiter(readiness, scheduler, fd, Direction::Write),
-        _ => {}
     }
 }
 

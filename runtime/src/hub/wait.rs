@@ -295,7 +295,9 @@ fn may_wait(
         if task.interrupts.forbids_waits() {
             // For the message.
             task.reason = reason;
-            assert!(UNWINDS, "a wait on {reason} inside of debug::no_wait");
+            if !UNWINDS {
+                panic!("a wait on {reason} inside of debug::no_wait");
+            }
         }
         findings.gave_up = task.interrupts.give_up();
         if mode.lets_through() && task.interrupts.is_deliverable() {

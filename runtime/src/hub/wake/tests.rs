@@ -188,7 +188,7 @@ fn a_wake_of_one_that_was_given_up_after_its_deadline_goes_on() {
     let (slot, _) = hub.coroutines()[0];
     let ticket = hub.state().scheduler.ticket(slot);
     assert!(hub.state().scheduler.wake(ticket, Outcome::TimedOut));
-    crate::hub::turn::give_up(hub, slot);
+    crate::hub::give_up::give_up(hub, slot);
     assert_eq!(gate.waiting(), 1, "what is left of it");
     let next = os::spawn({
         let gate = Arc::clone(&gate);

@@ -174,7 +174,7 @@ impl Buffer {
             found = found || frame.code == code;
             let on_stack = stack.as_ref().is_some_and(|stack| stack.contains(&frame.stack));
             // Below the coroutine's frames are those of the loop.
-            let go_on = frame.code != 0 && !(was_on_stack && !on_stack);
+            let go_on = frame.code != 0 && (on_stack || !was_on_stack);
             if found && go_on {
                 was_on_stack |= on_stack;
                 // A return address may be that of the next line, or function.
