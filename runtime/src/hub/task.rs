@@ -7,9 +7,11 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use crate::coroutine::Coroutine;
+use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
+use crate::hub::turn::check_end;
 use crate::interrupt::Interrupts;
 use crate::stack::SizeClass;
 
@@ -172,6 +174,26 @@ impl Body {
     #[inline]
     pub(crate) fn data(self) -> NonNull<()> {
         self.data
+    }
+
+    /// What a coroutine does from its first run to its end.
+    ///
+    /// # Safety
+    ///
+    /// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+    /// called once.
+    pub(crate) unsafe fn run(self, slot: u32, killed: bool) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { self.execute(killed) };
+        check_end(slot);
+        if hub::has_locals() {
+            // SAFETY: it was not published yet.
+            unsafe { self.end_locals() };
+            check_end(slot);
+        }
+        // SAFETY: it was executed, and `run` of the hub takes the task out of the table before
+        // anybody looks at it again.
+        unsafe { self.publish() };
     }
 
     /// The name, or an empty one.
