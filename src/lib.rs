@@ -27,6 +27,7 @@ pub mod server;
 pub mod signal;
 pub mod sync;
 pub mod task;
+pub mod testing;
 pub mod thread;
 pub mod threadpool;
 pub mod time;

@@ -36,7 +36,7 @@ const HOUSES: [House; 3] = [
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
-            &["sys::pipe"],
+            &["sys::fork", "sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -57,12 +57,15 @@ const HOUSES: [House; 3] = [
             &["exit", "later", "remote", "run", "scope", "thread"],
             &["sync/*"],
             &["queue/*"],
-            &["block_on", "both", "debug/*", "group/*", "selectors/*", "signal/*", "threadpool/*"],
+            &["block_on", "both", "debug/*", "group/*", "selectors/*", "signal/*", "testing"],
+            &["threadpool/*"],
             // Files and streams.
             &["transfer/*"],
             &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],
+            // Programs for the fuzzer and the tests.
+            &["fuzzing/*"],
         ],
     },
     House {
@@ -83,7 +86,8 @@ const HOUSES: [House; 3] = [
         layers: &[
             // A file for each of std's modules that has a mirror.
             &["debug", "fs", "group", "io", "local", "net", "os", "process", "queue", "select"],
-            &["selectors", "server", "signal", "sync", "task", "thread", "threadpool", "time"],
+            &["selectors", "server", "signal", "sync", "task", "testing", "thread", "threadpool"],
+            &["time"],
             // The macros, which are the crate's.
             &["print"],
         ],

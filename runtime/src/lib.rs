@@ -10,6 +10,9 @@ mod error;
 mod exit;
 pub mod fd;
 pub mod fs;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 mod hub;
 mod interrupt;
@@ -37,6 +40,7 @@ mod storage;
 pub mod sync;
 mod sys;
 mod task;
+pub mod testing;
 pub mod thread;
 pub mod threadpool;
 pub mod time;

@@ -1,10 +1,14 @@
 //! The one place that chooses where several choices are right.
 //!
-//! Production takes the first. With `COROVENT_SEED` set to a number, a generator started
-//! by it chooses, so that tests find what depends on an order nobody promised.
+//! Production takes the first. A thread that has a seed, by `COROVENT_SEED` or by
+//! `testing::with_seed`, draws instead, so that tests find what depends on an order nobody
+//! promised. The hub draws from an [`Order`] of its own; what may be reached without one, the
+//! lists of those who wait and `select`, from the thread's.
 
+use std::cell::Cell;
 use std::env;
 
+use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 
@@ -15,17 +19,61 @@ pub(crate) struct Order {
     seeded: Option<u64>,
 }
 
+/// Whether any thread has been given a seed: all that others look at.
+static IS_SEEDED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The state of the thread's generator; `None`: it has no seed.
+    static STREAM: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The seed that the environment asks for. The error is a text that is no number.
+pub(crate) fn seed_of_env() -> Result<Option<u64>, String> {
+    match env::var("COROVENT_SEED") {
+        Ok(text) => text.trim().parse().map(Some).map_err(|_| text),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether any thread has been given a seed.
+#[inline]
+pub(crate) fn is_seeded() -> bool {
+    IS_SEEDED.load(Ordering::Relaxed)
+}
+
+/// Gives the calling thread a seed, which a hub that it makes from then on has as well.
+pub(crate) fn seed_thread(seed: u64) {
+    STREAM.set(Some(seed));
+    IS_SEEDED.store(true, Ordering::Relaxed);
+}
+
+/// Chooses an index below `len`, by the thread's seed if it has one; else it is the first.
+pub(crate) fn pick(len: usize) -> usize {
+    if len > 1 { draw_seeded(len).unwrap_or(0) } else { 0 }
+}
+
+fn draw_seeded(len: usize) -> Option<usize> {
+    let mut state = STREAM.get()?;
+    let drawn = next_random(&mut state) % len as u64;
+    STREAM.set(Some(state));
+    Some(drawn as usize)
+}
+
 impl Order {
     /// First-in-first-out.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn fifo() -> Order {
         Order { seeded: None }
     }
 
-    /// What the environment asks for.
-    pub(crate) fn from_env() -> Order {
-        let seed = env::var("COROVENT_SEED").ok();
-        Order { seeded: seed.and_then(|text| text.trim().parse().ok()) }
+    /// That of a hub which the calling thread makes.
+    pub(crate) fn of_thread() -> Order {
+        if STREAM.get().is_none()
+            && let Ok(Some(seed)) = seed_of_env()
+        {
+            seed_thread(seed);
+        }
+        Order { seeded: STREAM.get() }
     }
 
     /// Shuffled by `seed`.
@@ -63,8 +111,18 @@ impl Order {
 }
 
 /// Chooses an index below `len` where always the first would starve the others. The choices of a
-/// process are the same in every run, until its threads race for them.
+/// process are the same in every run, until its threads race for them; those of a thread with a
+/// seed are always.
 pub(crate) fn draw(len: usize) -> usize {
+    if is_seeded()
+        && let Some(drawn) = draw_seeded(len)
+    {
+        return drawn;
+    }
+    draw_unseeded(len)
+}
+
+fn draw_unseeded(len: usize) -> usize {
     static STATE: AtomicU64 = AtomicU64::new(0);
 
     let mut state = STATE.fetch_add(STEP, Ordering::Relaxed);
@@ -100,6 +158,31 @@ mod tests {
         let mut counts = [0; 3];
         (0..3000).for_each(|_| counts[draw(3)] += 1);
         assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_thread_without_a_seed_takes_the_first() {
+        let others = std::thread::spawn(|| {
+            seed_thread(3);
+            (0..100).map(|_| pick(10)).collect::<Vec<_>>()
+        });
+        let drawn = others.join().unwrap();
+        assert!((0..10).all(|index| drawn.contains(&index)), "{drawn:?}");
+        assert!((0..100).all(|_| pick(10) == 0));
+    }
+
+    #[test]
+    fn a_hub_has_the_seed_of_its_thread() {
+        let draws = |seed| {
+            let draws = move || {
+                seed_thread(seed);
+                let mut order = Order::of_thread();
+                (0..20).map(|_| (order.pick(10), pick(10), draw(10))).collect::<Vec<_>>()
+            };
+            std::thread::spawn(draws).join().unwrap()
+        };
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
     }
 
     #[test]

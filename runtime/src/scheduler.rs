@@ -52,6 +52,9 @@ pub(crate) struct Entry<T> {
 }
 
 const NO_SLOT: u32 = u32::MAX;
+/// A seed chooses among so many of the first in the queue: those behind them come closer with
+/// each choice, and a choice among 100,000 would take a walk past as many.
+const CHOICES_MAX: usize = 64;
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,7 +352,7 @@ impl<T> Scheduler<T> {
     /// Puts the one that the seed chooses to the front.
     #[cold]
     fn choose(&mut self) {
-        let chosen = self.order.pick(self.ready as usize);
+        let chosen = self.order.pick((self.ready as usize).min(CHOICES_MAX));
         if chosen != 0 {
             self.bring_forward(chosen);
         }

@@ -54,7 +54,7 @@ impl<T, O: Order<T>> Waitable for Core<T, O> {
                 let mut inner = self.queue.lock();
                 // Nobody waits for an item of a channel while somebody is in line, but those who
                 // wait for other things too.
-                inner.state.selects.take_first().or_else(|| inner.call())
+                inner.state.selects.take_next().or_else(|| inner.call())
             };
             if called.is_none_or(WakeRef::wake) {
                 return;

@@ -225,7 +225,7 @@ impl Condvar {
     /// Never.
     pub fn notify_one(&self) {
         loop {
-            let first = self.line.lock().take_first();
+            let first = self.line.lock().take_next();
             // One whose hub has ended waits no more.
             if first.is_none_or(|wake| wake.wake()) {
                 return;

@@ -132,19 +132,19 @@ impl<N> LineGuard<'_, N> {
         self.list_mut().unlink(node)
     }
 
-    /// Removes the first node and gives the name of its wait.
+    /// Removes the node that is next and gives the name of its wait.
     #[inline]
-    pub(super) fn take_first(&mut self) -> Option<WakeRef> {
-        self.list_mut().take_first()
+    pub(super) fn take_next(&mut self) -> Option<WakeRef> {
+        self.list_mut().take_next()
     }
 
-    /// The same with a look at the first node's tag, which is its owner's from then on.
+    /// The same with a look at the node's tag, which is its owner's from then on.
     #[inline]
-    pub(super) fn take_first_with<R>(
+    pub(super) fn take_next_with<R>(
         &mut self,
         look: impl FnOnce(&Cell<u32>) -> R,
     ) -> Option<(R, WakeRef)> {
-        self.list_mut().take_first_with(look)
+        self.list_mut().take_next_with(look)
     }
 
     /// Removes the first node if its tag is not later than `number`.
@@ -160,7 +160,7 @@ impl<N> fmt::Debug for Line<N> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<N> Line<N> {
     /// How many wait, for tests that have to know that somebody does.
     pub(super) fn waiting(&self) -> usize {

@@ -258,7 +258,7 @@ impl Permits {
         let most = most.min(self.free().saturating_sub(promised));
         let wanted = line.first_tag().filter(|wanted| *wanted as usize <= most)?;
         line.set_number(Promises { permits: promised + wanted as usize, since });
-        line.take_first_with(|tag| tag.replace(since))
+        line.take_next_with(|tag| tag.replace(since))
     }
 }
 
@@ -318,5 +318,4 @@ impl fmt::Debug for Permits {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

@@ -331,7 +331,7 @@ impl RawLock {
         if !suits || is_called(line) {
             return None;
         }
-        let called = line.take_first();
+        let called = line.take_next();
         line.set_number(retries());
         if line.is_empty() {
             self.word.fetch_and(!QUEUED, Ordering::Relaxed);
@@ -418,5 +418,4 @@ impl fmt::Debug for RawLock {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::ptr;
 
 use crate::hub::wake::WakeRef;
+use crate::order;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
 use crate::sys::process::abort_with;
@@ -121,14 +122,21 @@ impl<P> List<P> {
         &mut self,
         look: impl FnOnce(&P) -> R,
     ) -> Option<(R, WakeRef)> {
-        if self.first.is_null() {
-            return None;
-        }
+        self.take_with(self.first, look)
+    }
+
+    /// Removes a linked node, if it is one, after a look at what it carries.
+    #[inline]
+    fn take_with<R>(
+        &mut self,
+        node: *const Node<P>,
+        look: impl FnOnce(&P) -> R,
+    ) -> Option<(R, WakeRef)> {
         // SAFETY: a linked node's frame is there: its owner unlinks it first.
-        let first = unsafe { &*self.first };
-        let seen = look(&first.payload);
-        let wake = first.wake.get().expect("a linked node has a name");
-        self.remove(first);
+        let taken = unsafe { node.as_ref() }?;
+        let seen = look(&taken.payload);
+        let wake = taken.wake.get().expect("a linked node has a name");
+        self.remove(node);
         Some((seen, wake))
     }
 
@@ -156,6 +164,17 @@ impl<P> List<P> {
         let wake = unsafe { node.as_ref() }?.wake.get();
         self.remove(node);
         wake
+    }
+
+    /// Removes all nodes but those that `is_kept` names by the names of their waits.
+    pub(crate) fn keep(&mut self, is_kept: impl Fn(WakeRef) -> bool) {
+        loop {
+            let node = self.find(|_, wake| !is_kept(wake));
+            if node.is_null() {
+                return;
+            }
+            self.remove(node);
+        }
     }
 
     /// The first node such as `look` asks for; null is none.
@@ -242,6 +261,41 @@ impl List {
         Some(first.payload.get())
     }
 
+    /// Removes the node that is next, and gives the name of its wait.
+    #[inline]
+    pub(crate) fn take_next(&mut self) -> Option<WakeRef> {
+        self.take_next_with(|_| ()).map(|((), wake)| wake)
+    }
+
+    /// The same with a look at the node's tag, which is that of the first. `look` runs under the
+    /// lock.
+    #[inline]
+    pub(crate) fn take_next_with<R>(
+        &mut self,
+        look: impl FnOnce(&Cell<u32>) -> R,
+    ) -> Option<(R, WakeRef)> {
+        let next = if order::is_seeded() { self.choose() } else { self.first };
+        self.take_with(next, look)
+    }
+
+    /// What a seed chooses: one of those in front that have the first's tag, so that whoever has
+    /// looked at that need not again, and those behind have no more to wait for than without.
+    #[cold]
+    fn choose(&self) -> *const Node {
+        let tag = self.first_tag();
+        let mut alike = 0;
+        self.find(|payload, _| {
+            alike += usize::from(Some(payload.get()) == tag);
+            Some(payload.get()) != tag
+        });
+        let mut left = order::pick(alike);
+        self.find(|_, _| {
+            let is_chosen = left == 0;
+            left = left.saturating_sub(1);
+            is_chosen
+        })
+    }
+
     /// Removes the first node if its tag is not later than `number`, and gives the name of its
     /// wait. The numbers go round.
     pub(crate) fn take_first_of(&mut self, number: u32) -> Option<WakeRef> {
@@ -276,7 +330,7 @@ impl Nodes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<P> List<P> {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {

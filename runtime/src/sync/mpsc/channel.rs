@@ -233,7 +233,7 @@ impl<T> Channel<T> {
     #[inline]
     pub(super) fn call(&self, inner: &mut Inner<T>) -> Option<WakeRef> {
         let Some(called) = inner.receivers.take_first() else {
-            return inner.selects.take_first();
+            return inner.selects.take_next();
         };
         self.is_awaited.store(!inner.receivers.is_empty(), Ordering::Relaxed);
         Some(called)

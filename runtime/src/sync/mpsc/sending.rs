@@ -132,7 +132,7 @@ impl<T> InLine<'_, T> {
         inner.line.link(*node, place.wake_ref(), at_front);
         if channel.is_rendezvous() {
             // No receiver waits, or there would be room.
-            let called = inner.selects.take_first();
+            let called = inner.selects.take_next();
             drop(inner);
             channel.wake_called(called);
         }
