@@ -11,9 +11,9 @@ use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
-use crate::hub::turn::check_end;
 use crate::interrupt::Interrupts;
 use crate::stack::SizeClass;
+use crate::sys::process;
 
 /// One entry of the task table. Kept small, since there may be a million; what a switch
 /// reads comes first, to share a cache line with what the scheduler keeps.
@@ -300,5 +300,14 @@ impl Body {
     pub(crate) unsafe fn thread(self) -> Thread {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.thread)(self.data) }
+    }
+}
+
+/// Checks that the task whose code ends is the one that the loop has resumed, which it would
+/// take the end for.
+#[inline]
+pub(crate) fn check_end(slot: u32) {
+    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
+        process::abort_with("a coroutine ends after a switch which the hub knows not of");
     }
 }

@@ -464,15 +464,6 @@ fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
     }
 }
 
-/// Checks that the task whose code ends is the one that the loop has resumed, which it would
-/// take the end for.
-#[inline]
-pub(crate) fn check_end(slot: u32) {
-    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
-        process::abort_with("a coroutine ends after a switch which the hub knows not of");
-    }
-}
-
 /// Wakes whom a timer was for.
 fn fire_timers(state: &mut State, now: u64) {
     if state.timers.is_empty() {
