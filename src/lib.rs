@@ -114,6 +114,11 @@ pub mod _documentation {
     /// The models of I/O, measured, and where coroutines stand.
     #[doc = include_str!("../docs/io_models.md")]
     pub mod io_models {}
+    /// What can go wrong, what is done about it, and which tests would notice.
+    ///
+    /// [semantics]: crate::_documentation::semantics
+    #[doc = include_str!("../docs/hazards.md")]
+    pub mod hazards {}
     /// How far it goes.
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}

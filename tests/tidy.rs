@@ -6,6 +6,7 @@
 // A test that cannot go on says so by a panic.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -220,51 +221,63 @@ fn is_written(file: &Source) -> bool {
     file.path.starts_with("tests/parity/") && file.path.ends_with("_api.rs")
 }
 
-/// The tests that the page about semantics names are there: `Tests: module::name`, more of
-/// them until the paragraph ends.
+/// The pages that name tests, and how many they name at least.
+const NAMING: [(&str, usize); 4] = [
+    ("docs/semantics.md", 500),
+    ("docs/faults.md", 60),
+    ("docs/hazards.md", 150),
+    ("UNSAFE.md", 100),
+];
+
+/// The tests, jobs and doctests that the pages name are there.
 #[test]
-fn the_tests_that_the_semantics_name_exist() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/semantics.md");
-    let named = tests_named(&fs::read_to_string(path).unwrap());
-    assert!(named.len() > 10, "only {} tests are named", named.len());
-    let existing = tests_existing(&files(".rs"));
-    let gone: Vec<&String> = named.iter().filter(|name| !existing.contains(*name)).collect();
-    assert!(gone.is_empty(), "docs/semantics.md names tests that are not there: {gone:?}");
+fn the_tests_that_the_pages_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut existing = tests_existing(&files(".rs"));
+    for script in [".ci/run", ".ci/sanitize"] {
+        let text = fs::read_to_string(root.join(script)).unwrap();
+        existing.extend(jobs(&text).map(|job| format!("{script} {job}")));
+    }
+    let with_doctests = files(".rs").into_iter().filter(|file| file.text.contains("/// ```"));
+    existing.extend(with_doctests.map(|file| format!("doctest {}", file.path)));
+    for (page, least) in NAMING {
+        let named = tests_named(&fs::read_to_string(root.join(page)).unwrap());
+        assert!(named.len() > least, "only {} tests are named in {page}", named.len());
+        let gone: Vec<&String> = named.iter().filter(|name| !existing.contains(*name)).collect();
+        assert!(gone.is_empty(), "{page} names tests that are not there: {gone:?}");
+    }
 }
 
-/// So are those in the last column of the tables of faults.
-#[test]
-fn the_tests_that_the_page_about_faults_names_exist() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
-    let named = tests_in_tables(&fs::read_to_string(path).unwrap());
-    assert!(named.len() > 30, "only {} tests are named", named.len());
-    let existing = tests_existing(&files(".rs"));
-    let gone: Vec<&String> = named.iter().filter(|name| !existing.contains(*name)).collect();
-    assert!(gone.is_empty(), "docs/faults.md names tests that are not there: {gone:?}");
-}
-
-/// The `module::name`s in the last cells of tables.
-fn tests_in_tables(page: &str) -> BTreeSet<String> {
-    let rows = page.lines().filter(|line| line.starts_with('|'));
-    let cells = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit(" | ").next());
-    let names = cells.flat_map(|cell| cell.split('`')).filter(|name| name.contains("::"));
-    names.map(last_two).collect()
-}
-
-/// The `module::name`s of the paragraphs that begin with `Tests:`.
+/// What is named in the paragraphs that begin with `Tests:`, and in the last column of tables:
+/// tests as `module::name`, jobs, and files with doctests.
 fn tests_named(page: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
     let mut is_about_tests = false;
     for line in page.lines() {
         let start = line.trim_start_matches(['*', '_', '-', ' ']);
         is_about_tests = start.starts_with("Tests:") || (is_about_tests && !line.trim().is_empty());
-        if is_about_tests {
-            let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-            let names = line.split(|c| !is_part(c)).filter(|name| name.contains("::"));
-            named.extend(names.map(last_two));
+        let row = line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |"));
+        let names =
+            if is_about_tests { Some(line) } else { row.and_then(|row| row.rsplit(" | ").next()) };
+        for name in names.into_iter().flat_map(|text| text.split('`').skip(1).step_by(2)) {
+            if name.starts_with(".ci/") || name.starts_with("doctest ") {
+                named.insert(name.to_owned());
+            } else if name.contains("::") {
+                named.insert(last_two(name));
+            }
         }
     }
     named
+}
+
+/// What a script of `.ci` can be asked for: the functions that it defines, and what its `case`
+/// calls by another name.
+fn jobs(script: &str) -> impl Iterator<Item = &str> {
+    let functions = script.lines().filter_map(|line| line.strip_suffix("() {"));
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let cases = script.lines().filter_map(|line| line.trim().split_once(") "));
+    let cases = cases.map(|(name, _)| name).filter(is_name);
+    functions.chain(cases)
 }
 
 /// `a::b::c` is `b::c`: the module and the test.
@@ -290,6 +303,46 @@ fn tests_existing(files: &[Source]) -> BTreeSet<String> {
         }
     }
     existing
+}
+
+/// Every file of the libraries with unsafe code is in `UNSAFE.md`, with the number of its blocks
+/// and implementations, so that who adds one has to read there what is promised.
+#[test]
+fn every_unsafe_block_is_accounted_for() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("UNSAFE.md");
+    let listed = unsafe_listed(&fs::read_to_string(path).unwrap());
+    let found: BTreeMap<String, usize> = files(".rs")
+        .iter()
+        .filter(|file| file.is_shipped() && !file.is_test())
+        .map(|file| (file.path.clone(), unsafe_count(&file.text)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert!(found.len() > 40, "only {} files were found", found.len());
+    let added: Vec<_> =
+        found.iter().filter(|(path, count)| listed.get(*path) != Some(count)).collect();
+    assert!(added.is_empty(), "UNSAFE.md does not know, or with other numbers: {added:?}");
+    let gone: Vec<_> = listed.keys().filter(|path| !found.contains_key(*path)).collect();
+    assert!(gone.is_empty(), "UNSAFE.md lists files without unsafe code: {gone:?}");
+}
+
+/// The rows that begin with a file and a number.
+fn unsafe_listed(page: &str) -> BTreeMap<String, usize> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let entries = rows.filter_map(|row| {
+        let (path, rest) = row.split_once("` | ")?;
+        Some((path.to_owned(), rest.split_once(" | ")?.0.parse().ok()?))
+    });
+    entries.collect()
+}
+
+/// How many blocks and implementations are unsafe in the code of a file, without its tests.
+fn unsafe_count(text: &str) -> usize {
+    let code = without_tests(&code(text));
+    let words: Vec<&str> = code.split_whitespace().collect();
+    let is_meant = |pair: &&[&str]| {
+        pair[0].ends_with("unsafe") && (pair[1].starts_with('{') || pair[1].starts_with("impl"))
+    };
+    words.windows(2).filter(is_meant).count()
 }
 
 /// Checks that one rule finds what `expected` says in a snippet, or nothing if that is empty.
@@ -368,15 +421,24 @@ fn bad_code_is_found() {
 }
 
 #[test]
+fn unsafe_code_is_counted() {
+    let text = "unsafe impl Send for A {}\n// unsafe { no }\n\
+        fn f() { g(unsafe { \"unsafe {\" }) }\n\
+        unsafe fn h() {\n    unsafe\n    { i() }\n}\n\
+        #[cfg(test)]\nmod tests {\n    unsafe { j() }\n}\n";
+    assert_eq!(unsafe_count(text), 3);
+    let page = "| `a.rs` | 3 | text | `b::c` |\n| `d` | e |\n| file | number |\n";
+    assert_eq!(unsafe_listed(page), BTreeMap::from([("a.rs".to_owned(), 3)]));
+}
+
+#[test]
 fn a_test_that_is_gone_is_found() {
     let page = "Text::of no_test.\n\nTests: `timers::fires`, `it::joining::joins`,\n\
-        `gone::one`.\n\nOther::text.\n";
+        `gone::one`.\n\n`Other::text`.\n\n| a | `not::one` | text, `in::table`, `.ci/run job` |\n";
     let named: Vec<String> = tests_named(page).into_iter().collect();
-    assert_eq!(named, ["gone::one", "joining::joins", "timers::fires"]);
-
-    let table = "| a::b | tests |\n| --- | --- |\n| `c::d` | `it::e::f`, `g::h` |\n`i::j`\n";
-    let named: Vec<String> = tests_in_tables(table).into_iter().collect();
-    assert_eq!(named, ["e::f", "g::h"]);
+    assert_eq!(named, [".ci/run job", "gone::one", "in::table", "joining::joins", "timers::fires"]);
+    let script = "job() {\n}\ncase $name in\n    other) step it ;;\nesac\nno_job\n";
+    assert_eq!(jobs(script).collect::<Vec<_>>(), ["job", "other"]);
 
     let text = "#[test]\nfn fires() {}\nfn helps() {}\n#[test]\n#[ignore]\nfn late() {}";
     let files = [Source::new("runtime/src/timers.rs", text), Source::new("a/fd/mod.rs", text)];

@@ -7,11 +7,13 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use crate::coroutine::Coroutine;
+use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
 use crate::interrupt::Interrupts;
 use crate::stack::SizeClass;
+use crate::sys::process;
 
 /// One entry of the task table. Kept small, since there may be a million; what a switch
 /// reads comes first, to share a cache line with what the scheduler keeps.
@@ -176,6 +178,26 @@ impl Body {
         self.data
     }
 
+    /// What a coroutine does from its first run to its end.
+    ///
+    /// # Safety
+    ///
+    /// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+    /// called once.
+    pub(crate) unsafe fn run(self, slot: u32, killed: bool) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { self.execute(killed) };
+        check_end(slot);
+        if hub::has_locals() {
+            // SAFETY: it was not published yet.
+            unsafe { self.end_locals() };
+            check_end(slot);
+        }
+        // SAFETY: it was executed, and `run` of the hub takes the task out of the table before
+        // anybody looks at it again.
+        unsafe { self.publish() };
+    }
+
     /// The name, or an empty one.
     ///
     /// # Safety
@@ -278,5 +300,14 @@ impl Body {
     pub(crate) unsafe fn thread(self) -> Thread {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.thread)(self.data) }
+    }
+}
+
+/// Checks that the task whose code ends is the one that the loop has resumed, which it would
+/// take the end for.
+#[inline]
+pub(crate) fn check_end(slot: u32) {
+    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
+        process::abort_with("a coroutine ends after a switch which the hub knows not of");
     }
 }

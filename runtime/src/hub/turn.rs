@@ -29,7 +29,6 @@ use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
 use crate::hub::table;
-use crate::hub::task::Body;
 use crate::hub::task::Task;
 use crate::hub::watchdog;
 use crate::readiness::Direction;
@@ -435,7 +434,7 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let name = unsafe { body.name() };
     let run = move || {
         // SAFETY: this is the coroutine of the task whose body it is, and runs once.
-        unsafe { enter(body, slot, killed) }
+        unsafe { body.run(slot, killed) }
     };
     // SAFETY: the name lives as long as the packet: until `publish`, which takes it out before
     // that may be freed, or until the end of the hub, which takes it out first.
@@ -443,35 +442,6 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)
-}
-
-/// What a coroutine does from its first run to its end.
-///
-/// # Safety
-///
-/// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
-/// called once.
-unsafe fn enter(body: Body, slot: u32, killed: bool) {
-    // SAFETY: the caller vouches for the same.
-    unsafe { body.execute(killed) };
-    check_end(slot);
-    if hub::has_locals() {
-        // SAFETY: it was not published yet.
-        unsafe { body.end_locals() };
-        check_end(slot);
-    }
-    // SAFETY: it was executed, and `run` takes the task out of the table before anybody
-    // looks at it again.
-    unsafe { body.publish() };
-}
-
-/// Checks that the task whose code ends is the one that the loop has resumed, which it would
-/// take the end for.
-#[inline]
-pub(crate) fn check_end(slot: u32) {
-    if hub::running_hub().is_none_or(|hub| hub.slot() != slot) {
-        process::abort_with("a coroutine ends after a switch which the hub knows not of");
-    }
 }
 
 /// Wakes whom a timer was for.

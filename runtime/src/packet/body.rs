@@ -17,7 +17,7 @@ use crate::error::Killed;
 use crate::hub;
 use crate::hub::identity::Thread;
 use crate::hub::task::BodyCalls;
-use crate::hub::turn::check_end;
+use crate::hub::task::check_end;
 use crate::packet::ABANDONED;
 use crate::packet::DONE;
 use crate::packet::DROPPED;

@@ -144,8 +144,14 @@ mod tests {
             .map(|_| {
                 let lock = Arc::clone(&lock);
                 std::thread::spawn(move || {
-                    for _ in 0..rounds {
-                        *lock.lock() += 1;
+                    for round in 0..rounds {
+                        let mut count = lock.lock();
+                        let before = *count;
+                        if round % 64 == 0 {
+                            // Whoever is not kept out comes in here.
+                            std::thread::yield_now();
+                        }
+                        *count = before + 1;
                     }
                 })
             })
