@@ -21,3 +21,4 @@ mod case;
 mod columns;
 mod complete;
 mod rows;
+mod seeded;
