@@ -36,7 +36,7 @@ const HOUSES: [House; 3] = [
             &["sys", "sys::atomic", "sys::frames"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
-            &["sys::pipe"],
+            &["sys::fork", "sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -64,6 +64,8 @@ const HOUSES: [House; 3] = [
             &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],
+            // Programs for the fuzzer and the tests.
+            &["fuzzing/*"],
         ],
     },
     House {

@@ -72,9 +72,7 @@ use crate::wait_queue::WaitQueue;
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    if let Some(hub) = hub::current() {
-        hub.spend();
-    }
+    hub::spend();
     let alarm = Arc::new(Alarm::new());
     let waker = Waker::from(Arc::clone(&alarm));
     let mut context = Context::from_waker(&waker);
@@ -132,5 +130,4 @@ impl fmt::Debug for Alarm {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

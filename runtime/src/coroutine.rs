@@ -95,10 +95,13 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 impl Coroutine {
     /// Puts a coroutine on a stack. `body` runs at the first resume.
     ///
-    /// `id` and `name` are for the report of an overflow; `name` is readable until the
-    /// coroutine has ended.
+    /// `id` and `name` are for the report of an overflow.
+    ///
+    /// # Safety
+    ///
+    /// `name` must be readable until the coroutine has ended or forgets it.
     #[inline]
-    pub(crate) fn start<F>(stack: Stack, id: u64, name: *const str, body: F) -> Coroutine
+    pub(crate) unsafe fn start<F>(stack: Stack, id: u64, name: *const str, body: F) -> Coroutine
     where
         F: FnOnce() + 'static,
     {

@@ -10,6 +10,9 @@ mod error;
 mod exit;
 pub mod fd;
 pub mod fs;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 mod hub;
 mod interrupt;

@@ -172,9 +172,7 @@ pub(crate) fn wait<W: Waitable + ?Sized>(
     take: Option<Take<'_>>,
 ) -> Option<usize> {
     if choose(things, |thing, _| thing.is_ready()).is_some() {
-        if let Some(hub) = hub::current() {
-            hub.spend();
-        }
+        hub::spend();
         // Others may have run.
         let chosen = try_wait(things, take);
         if chosen.is_some() {

@@ -499,5 +499,5 @@ fn explain(what: &str, class: SizeClass, stacks: usize, error: io::Error) -> io:
 }
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

@@ -316,7 +316,9 @@ where
     let birth = Birth { id, name, hub: shared, hub_number: shared.first_ticket(), observer };
     // SAFETY: as the caller vouches.
     let (body, side) = unsafe { packet::new_packet(birth, f) };
-    match enter(hub, NewTask { hub: shared.first_ticket(), id, body, class, spawned_at }) {
+    // SAFETY: the body was just made; its hub is that of this thread.
+    let new = unsafe { NewTask::new(shared.first_ticket(), id, body, class, spawned_at) };
+    match enter(hub, new) {
         Ok(slot) => {
             side.head().set_slot(slot);
             Ok(JoinHandle { side })
@@ -348,7 +350,8 @@ where
     let birth = Birth { id, name: None, hub, hub_number, observer: None };
     // SAFETY: as the caller vouches.
     let (body, side) = unsafe { packet::new_packet(birth, f) };
-    let new = NewTask { hub: hub_number, id, body, class: None, spawned_at };
+    // SAFETY: the body was just made, and the caller vouches that it may cross threads.
+    let new = unsafe { NewTask::new(hub_number, id, body, None, spawned_at) };
     if hub.post(hub_number, Message::Spawn(new)) {
         return Some(JoinHandle { side });
     }

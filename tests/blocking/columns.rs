@@ -49,7 +49,7 @@ pub(crate) const COLUMNS: [&str; 10] = [
 ];
 
 /// Runs a column on every row that has it; one that fails is the last that is named.
-fn each(column: &str, check: impl Fn(&Case)) {
+pub(crate) fn each(column: &str, mut check: impl FnMut(&Case)) {
     each_row(column, |row| {
         run(|| {
             let mut case = (row.make)();
@@ -61,7 +61,7 @@ fn each(column: &str, check: impl Fn(&Case)) {
     });
 }
 
-fn each_row(column: &str, check: impl Fn(&Row)) {
+fn each_row(column: &str, mut check: impl FnMut(&Row)) {
     assert!(COLUMNS.contains(&column));
     for row in rows().filter(|row| !row.has_not(column)) {
         eprintln!("{column}: {}", row.functions.join(", "));

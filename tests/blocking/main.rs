@@ -20,5 +20,6 @@ mod sources;
 mod case;
 mod columns;
 mod complete;
+mod contexts;
 mod rows;
 mod seeded;

@@ -8,6 +8,7 @@
 mod support;
 
 mod async_results;
+mod attacks;
 mod barriers;
 mod batons;
 mod channel_ends;
@@ -22,6 +23,7 @@ mod fairness;
 mod fd_passing;
 mod files;
 mod foreign;
+mod forks;
 mod futures;
 mod groups;
 mod hubs;
@@ -29,6 +31,7 @@ mod joining;
 mod killing;
 mod listeners;
 mod locals;
+mod lost_descriptors;
 mod maps;
 mod memory;
 mod mirror;

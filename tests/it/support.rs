@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 use std::rc::Rc;
@@ -155,7 +157,11 @@ pub(crate) fn child_with(test: &str, variables: &[(&str, &str)]) -> Output {
 
 /// The command of [`child`]. One that hangs is ended by SIGALRM.
 pub(crate) fn child_command(test: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
+    child_of(Command::new(env::current_exe().unwrap()), test)
+}
+
+/// The same with a command that ends with the path of this binary, such as strace's.
+pub(crate) fn child_of(mut command: Command, test: &str) -> Command {
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("RUST_BACKTRACE");
     // The alarm is set after the fork, and execve(2) keeps it.
@@ -172,13 +178,44 @@ pub(crate) fn child_command(test: &str) -> Command {
 /// Checks that an ignored test passes in a process of its own; gives what it said on stderr.
 #[track_caller]
 pub(crate) fn passes(test: &str) -> String {
-    let output = child(test);
+    has_passed(test, &child(test))
+}
+
+/// Checks that the one test of a process has passed; gives what it said on stderr.
+#[track_caller]
+pub(crate) fn has_passed(test: &str, output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{test}: {:?}\n{text}", output.status);
     // A name that is misspelt runs nothing.
     let summary = String::from_utf8_lossy(&output.stdout);
     assert!(summary.contains("1 passed"), "{test}: {summary}");
     text
+}
+
+/// Where a program is that a test cannot do without. If it is `None`, which was said, the test
+/// is over.
+// Only some of the binaries that share this file have such tests.
+#[allow(dead_code)]
+#[track_caller]
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|place| place.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        skip(&format!("{name} is not installed"));
+    }
+    found
+}
+
+/// Says why the test that calls it is skipped. Where `COROVENT_TOOLS` is `required`, as in
+/// `.ci/run`, that is a failure: a test that is never run proves nothing.
+#[allow(dead_code)]
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    let required = env::var_os("COROVENT_TOOLS").is_some_and(|value| value == "required");
+    assert!(!required, "{why}, and COROVENT_TOOLS requires it; .ci/install installs the tools");
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    // Past the capture of the test's output: whoever runs the tests is to know.
+    let _ = writeln!(std::io::stderr(), "{name} is SKIPPED: {why}");
 }
 
 /// The number of descriptors that this process has open.

@@ -132,8 +132,9 @@ pub(super) fn kind_of(error: &io::Error) -> Kind {
             | libc::EHOSTUNREACH
             | libc::ENONET,
         ) => Kind::Connection,
-        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP) | None => Kind::Fatal,
-        // EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, and what is not known.
+        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK) | None => Kind::Fatal,
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, and what is not known. EOPNOTSUPP may be that
+        // of a connection, or come each time since the socket takes none.
         Some(_) => Kind::Overload,
     }
 }
@@ -192,6 +193,7 @@ mod tests {
         let lost = [libc::ECONNABORTED, libc::EPROTO, libc::ENETDOWN, libc::EHOSTUNREACH];
         check(&lost, Kind::Connection);
         let over = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EPERM];
+        check(&[libc::EOPNOTSUPP], Kind::Overload);
         check(&over, Kind::Overload);
         check(&[libc::EBADF, libc::EINVAL, libc::ENOTSOCK], Kind::Fatal);
         assert_eq!(kind_of(&io::Error::other("the coroutine is unwinding")), Kind::Fatal);

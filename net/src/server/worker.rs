@@ -5,6 +5,9 @@
 //! one that this worker serves. It is for the direct child alone: programs that a worker
 //! starts find another parent in it than their own.
 
+// The descriptors that an environment variable names become this process's own.
+#![allow(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write;
@@ -148,7 +151,10 @@ impl Passed {
 fn inheritance() -> Option<&'static Inheritance> {
     static INHERITANCE: OnceLock<Option<Inheritance>> = OnceLock::new();
 
-    let get = || parse(&env::var(VARIABLE).ok()?, parent_id(), inherit::take_over);
+    // SAFETY: the parent names the descriptors that it has left to this process, and they are
+    // asked for once. If one is not a listener by now, `parse` gives it back.
+    let take_over = |fd| unsafe { inherit::take_over(fd) };
+    let get = || parse(&env::var(VARIABLE).ok()?, parent_id(), take_over);
     INHERITANCE.get_or_init(get).as_ref()
 }
 

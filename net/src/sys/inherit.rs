@@ -39,11 +39,15 @@ pub(crate) fn pass_on(command: &mut Command, descriptors: &[OwnedFd]) {
     unsafe { command.pre_exec(prepare) };
 }
 
-/// Takes over a descriptor that the parent has passed on, and that nobody here knows of.
-pub(crate) fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+/// Takes over a descriptor that the parent has passed on.
+///
+/// # Safety
+///
+/// If there is such a descriptor, nobody in this process owns it.
+pub(crate) unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_SETFD takes an int; a number that is not open is refused.
     check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } as isize)?;
-    // SAFETY: it is open, and the parent has left it to whoever asks for it, once.
+    // SAFETY: it is open, and the caller vouches that nobody owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

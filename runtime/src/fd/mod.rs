@@ -265,9 +265,7 @@ impl<T: AsFd> Source<T> {
         let reason = reason_of(fd, direction);
         let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
-        if let Some(hub) = hub::current() {
-            hub.spend();
-        }
+        hub::spend();
         loop {
             let known = self.owner.known(fd, direction);
             if known == Some(Ready::Yes) {
@@ -367,8 +365,7 @@ impl<T: AsFd> Source<T> {
 
     #[inline]
     fn borrowed(&self) -> BorrowedFd<'_> {
-        // SAFETY: the source owns the descriptor of that number, as long as it is borrowed.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
+        self.io.as_fd()
     }
 
     fn unregister(&mut self) {

@@ -65,7 +65,7 @@ pub(crate) fn end_hub() {
     let mut woken = hub.woken_in_queues();
     for message in shared.close(next_ticket) {
         match message {
-            Message::Spawn(new) => sent.push(new.body),
+            Message::Spawn(new) => sent.push(new.body()),
             Message::Wake(ticket) => woken.extend(hub.queue_of(ticket)),
             _ => {}
         }

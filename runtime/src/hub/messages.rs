@@ -41,7 +41,7 @@ impl Hub {
     }
 
     /// Ends a wait that another thread names.
-    fn receive_wake(&self, ticket: Ticket) {
+    pub(super) fn receive_wake(&self, ticket: Ticket) {
         if self.wake(ticket) {
             return;
         }
@@ -54,7 +54,7 @@ impl Hub {
     }
 
     /// Wakes those who wait in the queue at an address, or in any.
-    fn wake_queue(&self, queue: Option<usize>) {
+    pub(super) fn wake_queue(&self, queue: Option<usize>) {
         let mut state = self.state();
         let waits = |reason: Reason| {
             reason.queue().is_some_and(|waits_in| reason::concerns(queue, waits_in))
@@ -82,7 +82,7 @@ impl Hub {
 
     /// Makes a task that another thread has sent.
     fn admit(&self, new: NewTask) {
-        let body = new.body;
+        let body = new.body();
         if new.hub != self.shared.first_ticket() {
             // SAFETY: its hub has ended; nobody else has the body.
             return unsafe { body.abandon() };

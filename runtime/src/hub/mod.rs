@@ -13,10 +13,13 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod end;
+mod fork;
 pub(crate) mod identity;
 pub(crate) mod interruption;
+mod look;
 mod messages;
 pub(crate) mod panic_hook;
+mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
 pub(crate) mod table;
@@ -85,6 +88,8 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// This is the child of a fork, and the tables are still the parent's.
+    is_forked: Cell<bool>,
     /// What counts as a deadlock.
     deadlock_scope: Cell<DeadlockScope>,
     state: RefCell<State>,
@@ -109,6 +114,8 @@ pub(crate) struct State {
     deadlock_report: String,
     /// Where the loop stands in its turn.
     pub(crate) turn: turn::Turn,
+    /// What was so at a fork in whose child this is, until the tables are put right.
+    forked: Option<fork::Forked>,
 }
 
 /// What a timer is for.
@@ -181,6 +188,15 @@ pub(crate) fn current() -> Option<&'static Hub> {
     Some(hub)
 }
 
+/// Counts an operation that need not wait; lets the others run after many in a row. If
+/// something wants the coroutine, it is thrown before anything has moved.
+#[inline]
+pub(crate) fn spend() {
+    if let Some(hub) = current() {
+        hub.spend();
+    }
+}
+
 /// The hub of this thread, even if the thread is about to end.
 #[inline]
 pub(crate) fn running_hub() -> Option<&'static Hub> {
@@ -227,6 +243,7 @@ pub(crate) fn get() -> io::Result<&'static Hub> {
 #[cold]
 fn make() -> io::Result<&'static Hub> {
     end::arm_guard()?;
+    fork::watch_forks();
     let pointer = Box::into_raw(Box::new(Hub::new()?));
     // SAFETY: the hub was just boxed and is freed by `end_hub` only.
     let hub: &'static Hub = unsafe { &*pointer };
@@ -261,6 +278,7 @@ impl Hub {
             last_id: Cell::new(ids.end - 1),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {
                 scheduler,
@@ -272,6 +290,7 @@ impl Hub {
                 default_class,
                 deadlock_report: String::new(),
                 turn: turn::Turn::new(now),
+                forked: None,
             }),
             shared,
             origin,
@@ -380,6 +399,7 @@ impl Hub {
 
     /// The tasks besides the root, as slot and id.
     pub(crate) fn coroutines(&self) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(slot, _, _)| *slot != ROOT);
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()
@@ -387,6 +407,7 @@ impl Hub {
 
     /// The coroutines that were spawned for an observer, as slot and id.
     pub(crate) fn coroutines_of(&self, observer: *const ()) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(_, _, task)| {
             // SAFETY: a task in the table still has its packet.
@@ -405,6 +426,7 @@ impl Hub {
 
     /// How many tasks there are besides the root.
     pub(crate) fn live(&self) -> usize {
+        self.settle_fork();
         self.state.borrow().scheduler.len() - 1
     }
 

@@ -41,21 +41,21 @@ pub(crate) struct NewTask {
     /// The first ticket of the hub that it is for.
     pub(crate) hub: u64,
     pub(crate) id: u64,
-    pub(crate) body: Body,
+    /// Private, since a body is copied easily and may be used once only.
+    body: Body,
     /// `None` is the hub's default.
     pub(crate) class: Option<SizeClass>,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
-// SAFETY: a body may only be sent to another thread if its closure may; who makes one for
-// another thread's hub demands `Send` of the closure.
+// SAFETY: who made it vouched that the body may go to the thread of its hub.
 unsafe impl Send for NewTask {}
 
 /// What a coroutine runs and where its result goes; the type of both is erased.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Body {
-    pub(crate) data: NonNull<()>,
-    pub(crate) calls: &'static BodyCalls,
+    data: NonNull<()>,
+    calls: &'static BodyCalls,
 }
 
 /// What a hub does with a body. Each function gets the body's `data`.
@@ -73,6 +73,8 @@ pub(crate) struct BodyCalls {
     /// Tells those who wait that no result will come, without running or dropping anything
     /// of the user's. The body is not used after.
     pub(crate) abandon: unsafe fn(NonNull<()>),
+    /// The same for a task that a fork has left behind: its scope does not wait for it.
+    pub(crate) lose: unsafe fn(NonNull<()>),
     /// Tells those who wait for a kill that the task has swallowed it.
     pub(crate) kill_ignored: unsafe fn(NonNull<()>),
     /// Notes the slot that the task got.
@@ -132,7 +134,48 @@ impl Task {
     }
 }
 
+impl NewTask {
+    /// Makes a task of a body.
+    ///
+    /// # Safety
+    ///
+    /// No other task is made of the body. If the hub is that of another thread, what the body
+    /// runs and gives must be `Send`.
+    #[inline(always)]
+    pub(crate) unsafe fn new(
+        hub: u64,
+        id: u64,
+        body: Body,
+        class: Option<SizeClass>,
+        spawned_at: &'static Location<'static>,
+    ) -> NewTask {
+        NewTask { hub, id, body, class, spawned_at }
+    }
+
+    /// What it runs.
+    #[inline]
+    pub(crate) fn body(&self) -> Body {
+        self.body
+    }
+}
+
 impl Body {
+    /// Pairs what is run with the functions that understand it.
+    ///
+    /// # Safety
+    ///
+    /// The functions must be those for `data`, which lives until `publish` or `abandon`.
+    #[inline(always)]
+    pub(crate) unsafe fn new(data: NonNull<()>, calls: &'static BodyCalls) -> Body {
+        Body { data, calls }
+    }
+
+    /// What is run; its type is for who made it to know.
+    #[inline]
+    pub(crate) fn data(self) -> NonNull<()> {
+        self.data
+    }
+
     /// The name, or an empty one.
     ///
     /// # Safety
@@ -184,6 +227,16 @@ impl Body {
     pub(crate) unsafe fn abandon(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.abandon)(self.data) }
+    }
+
+    /// The same in the child of a fork; see [`BodyCalls::lose`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`abandon`](Body::abandon).
+    pub(crate) unsafe fn lose(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.lose)(self.data) }
     }
 
     /// Tells that a kill was swallowed; see [`BodyCalls::kill_ignored`].

@@ -1,8 +1,8 @@
 //! The loop. It runs on the root's stack, while the root waits.
 //!
 //! A turn is: run what is ready, within a budget; poll, without waiting if something is
-//! ready still; wake whom I/O made ready; read the clock; fire what is due and still
-//! blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
+//! ready still (`look.rs`); wake whom I/O made ready; read the clock; fire what is due and
+//! still blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -11,6 +11,8 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefMut;
+use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::thread;
@@ -56,12 +58,16 @@ pub(crate) struct Turn {
     began: u64,
     /// When the stacks were last trimmed.
     trimmed: u64,
+    /// When the poller was last found to be ours still.
+    pub(super) checked: u64,
     /// Idle sleeps in a row after which nothing had happened.
-    idle_looks: u32,
+    pub(super) idle_looks: u32,
+    /// When it is said next that the kernel has no stack.
+    next_report: u64,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
-    lost_waits: Vec<(u32, usize)>,
+    lost_waits: BTreeMap<u32, usize>,
     /// Scratch for the timers that are due.
     due: Vec<Due<Alarm>>,
 }
@@ -75,6 +81,10 @@ const FIRST_LOOK: u32 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
 const TRIM_NS: u64 = 1_000_000_000;
+/// A task for which the kernel has no stack is tried again after a pause, and this is reported
+/// once a second.
+const START_PAUSE_NS: u64 = 10_000_000;
+const REPORT_PAUSE_NS: u64 = 1_000_000_000;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
@@ -86,6 +96,11 @@ static IDLE_HELPERS: AtomicU64 = AtomicU64::new(0);
 /// is told of a job.
 pub(crate) fn change_idle_helpers(difference: isize) {
     IDLE_HELPERS.fetch_add((1u64 << 32).wrapping_add_signed(difference as i64), Ordering::AcqRel);
+}
+
+/// Notes that there are no helper threads, in the child of a fork.
+pub(crate) fn forget_helpers() {
+    IDLE_HELPERS.store(0, Ordering::Release);
 }
 
 /// Whether the process has no thread but the caller and idle helpers.
@@ -105,9 +120,11 @@ impl Turn {
             born: now,
             began: now,
             trimmed: now,
+            checked: now,
             idle_looks: 0,
+            next_report: 0,
             ends: None,
-            lost_waits: Vec::new(),
+            lost_waits: BTreeMap::new(),
             due: Vec::new(),
         }
     }
@@ -125,8 +142,18 @@ impl Turn {
     /// The wait queue of a task that was given up in one, by a name of its slot, which is
     /// never used again. A wake by that name has reached nobody.
     pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
-        let lost = self.lost_waits.iter().find(|(slot, _)| *slot == ticket.slot)?;
-        Some(lost.1)
+        self.lost_waits.get(&ticket.slot).copied()
+    }
+
+    /// Notes that a task was given up, and the wait queue that it was in, if any.
+    pub(super) fn lose_wait(&mut self, slot: u32, queue: Option<usize>) {
+        self.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    }
+
+    /// Ends the turn: the loop polls before it runs a task.
+    pub(super) fn end_now(&mut self) {
+        self.runs = RUNS_MAX;
+        self.next_look = RUNS_MAX;
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -192,10 +219,7 @@ impl Hub {
             if slot == ROOT {
                 break Some(outcome);
             }
-            let coroutine = match coroutine {
-                Some(coroutine) => coroutine,
-                None => start(&mut state, slot),
-            };
+            let Some(coroutine) = coroutine.or_else(|| start(&mut state, slot)) else { continue };
             if let Some(Task { coroutine: Some(next), .. }) = state.scheduler.peek() {
                 next.prefetch();
             }
@@ -230,20 +254,25 @@ impl Hub {
 
     /// Looks at messages, fds and timers, waiting for them if no task is ready.
     fn poll(&self) {
+        self.settle_fork();
         self.read_messages();
         let mut state = self.state();
         let patience = self.patience(&mut state);
         if patience != Patience::None || state.readiness.registered() > 0 {
             self.poll_fds(&mut state, patience);
         }
+        // Like I/O, a wake that came in time beats a timeout.
+        drop(state);
+        self.read_messages();
+        let mut state = self.state();
         let now = Deadline::now().as_ns();
+        self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.runs = 0;
         state.turn.next_look = FIRST_LOOK;
         state.turn.began = now;
+        self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
-        drop(state);
-        self.read_messages();
     }
 
     /// How long the poll may wait.
@@ -253,6 +282,7 @@ impl Hub {
         }
         let now = Deadline::now().as_ns();
         trim_stacks(state, now);
+        self.look_after_poller(state, now);
         if let Some(next) = state.timers.next() {
             let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
             return if limit.is_zero() { Patience::None } else { Patience::Limited(limit) };
@@ -305,38 +335,6 @@ impl Hub {
         Patience::None
     }
 
-    /// Asks the kernel, and wakes one waiter for each direction that became ready.
-    fn poll_fds(&self, state: &mut State, patience: Patience) {
-        let may_sleep = patience != Patience::None;
-        let patience =
-            if may_sleep && !self.shared.fall_asleep() { Patience::None } else { patience };
-        let State { poller, readiness, scheduler, turn, .. } = state;
-        let events = match poller.wait(patience) {
-            Ok(events) => events,
-            Err(error) => {
-                process::abort_with(&format!("the hub's epoll instance is unusable: {error}"))
-            }
-        };
-        if may_sleep {
-            self.shared.wake_up();
-        }
-        if !events.is_empty() {
-            turn.idle_looks = 0;
-        }
-        scheduler.order().arrange(events);
-        for event in events {
-            let (data, bits) = (event.u64, event.events);
-            let Some(noted) = readiness.note(data, bits, scheduler.order()) else { continue };
-            for direction in [Direction::Read, Direction::Write] {
-                if let Some(ticket) = noted.woken[direction as usize]
-                    && !scheduler.wake(ticket, Outcome::Woken)
-                {
-                    wake_waiter(readiness, scheduler, noted.fd, direction);
-                }
-            }
-        }
-    }
-
     /// Does what other threads have asked for.
     #[inline]
     pub(crate) fn read_messages(&self) {
@@ -386,10 +384,10 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         let class = task.class;
         state.stacks.release(class);
     }
-    state.readiness.forget_slot(slot);
+    state.readiness.forget_slots(|forgotten| forgotten == slot);
     state.timers.cancel_all(|alarm| alarm.slot() == slot);
     let queue = task.reason.queue();
-    state.turn.lost_waits.extend(queue.map(|queue| (slot, queue)));
+    state.turn.lose_wait(slot, queue);
     if was_ready {
         pass_baton(&mut state, task.reason);
     }
@@ -420,28 +418,61 @@ fn pass_baton(state: &mut State, reason: Reason) {
     }
 }
 
-/// Gives a task its stack.
-fn start(state: &mut State, slot: u32) -> Coroutine {
+/// Gives a task its stack. `None`: the kernel has no memory for a page table, or its limits were
+/// lowered since the stack was reserved; the task is ready again a little later.
+fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
-    let body = task.body.expect("a task that has not run has a body");
-    let killed = task.interrupts.serve_kill();
     let (id, class) = (task.id, task.class);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
-        // The kernel has no memory for a page table, or its limits were lowered since.
-        Err(error) => process::abort_with(&format!("coroutine #{id} has no stack: {error}")),
+        Err(error) => {
+            start_later(state, slot, id, &error);
+            return None;
+        }
     };
+    let task = state.scheduler.get_mut(slot).expect("as above");
+    let body = task.body.expect("a task that has not run has a body");
+    let killed = task.interrupts.serve_kill();
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
-    let coroutine = Coroutine::start(stack, id, name, move || enter(body, slot, killed));
+    let run = move || {
+        // SAFETY: this is the coroutine of the task whose body it is, and runs once.
+        unsafe { enter(body, slot, killed) }
+    };
+    // SAFETY: the name lives as long as the packet: until `publish`, after which the coroutine
+    // goes no deeper, or until the end of the hub, which takes it out first.
+    let coroutine = unsafe { Coroutine::start(stack, id, name, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
-    coroutine
+    Some(coroutine)
+}
+
+/// Makes a task wait for which there is no stack, and says so now and then.
+#[cold]
+fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
+    let now = Deadline::now().as_ns();
+    let blocked = state.scheduler.block_if(slot, |task| {
+        task.reason = Reason::Delay;
+        // As for one that is to start later: nothing has to unwind for a kill.
+        task.mode = hub::Mode::Io;
+        true
+    });
+    let ticket = blocked.expect("nothing was asked of it");
+    state.timers.arm(now + START_PAUSE_NS, Alarm::Wait(ticket));
+    if now >= state.turn.next_report {
+        state.turn.next_report = now + REPORT_PAUSE_NS;
+        process::report(&format!("corovent: coroutine #{id} has no stack yet: {error}"));
+    }
 }
 
 /// What a coroutine does from its first run to its end.
-fn enter(body: Body, slot: u32, killed: bool) {
-    // SAFETY: each task is entered once, on its coroutine's stack.
+///
+/// # Safety
+///
+/// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
+/// called once.
+unsafe fn enter(body: Body, slot: u32, killed: bool) {
+    // SAFETY: the caller vouches for the same.
     unsafe { body.execute(killed) };
     check_end(slot);
     if hub::has_locals() {

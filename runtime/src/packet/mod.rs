@@ -193,7 +193,9 @@ where
     let closure = UnsafeCell::new(MaybeUninit::new(closure));
     let full = NonNull::from(Box::leak(Box::new(FullPacket { packet, closure })));
     let handle = HandleSide { packet: full.cast(), _result: PhantomData };
-    (Body { data: full.cast(), calls: Calls::<F, T>::TABLE }, handle)
+    // SAFETY: the packet is boxed, of these types, and freed after both sides are through.
+    let body = unsafe { Body::new(full.cast(), Calls::<F, T>::TABLE) };
+    (body, handle)
 }
 
 impl<T> HandleSide<T> {
@@ -242,6 +244,18 @@ impl Head {
     #[inline]
     pub(crate) fn is_of(&self, hub: &Hub) -> bool {
         ptr::eq(hub.shared(), self.hub) && self.hub.first_ticket() == self.hub_number
+    }
+
+    /// Ends the coroutine for its handle, if its thread is gone in the child of a fork. For the
+    /// handle's side.
+    #[cold]
+    pub(crate) fn lose_if_orphaned(&self) -> bool {
+        let is_orphaned = self.hub.is_orphaned();
+        if is_orphaned {
+            // There is no task's side any more.
+            self.state.fetch_or(DONE | ABANDONED | RELEASED, Ordering::AcqRel);
+        }
+        is_orphaned
     }
 
     /// The hub that the task belongs to, with what tells it from one that has its record later.
@@ -435,7 +449,7 @@ pub(crate) fn unseen_panics() -> u64 {
 /// The body must be unused, and `F` the closure's type.
 pub(crate) unsafe fn discard<F, T>(body: Body, handle: HandleSide<T>) {
     mem::forget(handle);
-    let full: *mut FullPacket<F, T> = body.data.as_ptr().cast();
+    let full: *mut FullPacket<F, T> = body.data().as_ptr().cast();
     // SAFETY: neither side was used, so this is the only pointer to the box.
     let full = unsafe { Box::from_raw(full) };
     // SAFETY: the closure was never taken.

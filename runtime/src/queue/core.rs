@@ -358,7 +358,7 @@ impl<T, O: Order<T>> Core<T, O> {
     #[inline]
     pub(super) fn get(&self, deadline: impl FnOnce() -> Deadline) -> Result<T, Missing> {
         if self.looks_ready() {
-            spend();
+            hub::spend();
             if let Some(item) = self.take_at_once() {
                 return Ok(item);
             }
@@ -377,7 +377,7 @@ impl<T, O: Order<T>> Core<T, O> {
         T: Clone,
     {
         if self.looks_ready() {
-            spend();
+            hub::spend();
         }
         self.finish_peek(self.wait(Busy::current(), deadline(), Self::find_to_peek)?)
     }
@@ -481,14 +481,5 @@ impl<T> State<T> {
         let is_end = count > 0 && self.unfinished == 0;
         self.finished += u64::from(is_end);
         is_end
-    }
-}
-
-/// Counts an operation that need not wait; lets the others run after many in a row. If
-/// something wants the coroutine, it is thrown before anything has moved.
-#[inline]
-pub(super) fn spend() {
-    if let Some(hub) = hub::current() {
-        hub.spend();
     }
 }

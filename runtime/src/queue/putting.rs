@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::ptr;
 use std::ptr::NonNull;
 
+use crate::hub;
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
@@ -20,7 +21,6 @@ use crate::join::interrupted;
 use crate::queue::branch::PutBranch;
 use crate::queue::core::Core;
 use crate::queue::core::Offered;
-use crate::queue::core::spend;
 use crate::queue::errors::PutError;
 use crate::queue::order::Order;
 use crate::scheduler::Outcome;
@@ -85,7 +85,7 @@ impl<T, O: Order<T>> Core<T, O> {
         if self.looks_full() {
             return self.put_slowly(item, deadline());
         }
-        spend();
+        hub::spend();
         match self.offer(item) {
             Offered::Put => Ok(()),
             Offered::Closed(item) => Err(Unput::Closed(item)),

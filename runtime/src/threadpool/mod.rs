@@ -9,6 +9,7 @@ mod blocking;
 mod builder;
 mod desk;
 mod flights;
+mod forks;
 mod handle;
 mod holder;
 mod job;
@@ -31,5 +32,5 @@ pub(crate) use crate::threadpool::blocking::file_call;
 pub(crate) use crate::threadpool::blocking::meet;
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

@@ -5,7 +5,7 @@
 //! before and after it is its owner's.
 //!
 //! **Invariant:** a node leaves its list before its frame goes away: its owner sees to that,
-//! even if it unwinds.
+//! even if it unwinds. If it did not, dropping the node would abort the process.
 
 // Nodes are linked by raw pointers into the frames of those who wait.
 #![allow(unsafe_code)]
@@ -19,6 +19,7 @@ use crate::hub::wake::WakeRef;
 use crate::order;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::process::abort_with;
 
 /// A ring of nodes; null is empty. Unless it is said otherwise a node carries a tag: what the
 /// owner of the list wants to know of the waiter.
@@ -73,7 +74,8 @@ impl<P> List<P> {
     /// is in line still, after a wake that was not for it alone, keeps its place.
     pub(crate) fn link(&mut self, node: Pin<&Node<P>>, wake: WakeRef, at_front: bool) {
         let node: *const Node<P> = node.get_ref();
-        // SAFETY: the caller's frame holds the node and unlinks it before it goes away.
+        // SAFETY: it was a reference just now. A pinned node is there until it is dropped, and
+        // that aborts the process if it is linked still.
         let new = unsafe { &*node };
         new.wake.set(Some(wake));
         if new.linked.load(Ordering::Relaxed) {
@@ -164,6 +166,17 @@ impl<P> List<P> {
         wake
     }
 
+    /// Removes all nodes but those that `is_kept` names by the names of their waits.
+    pub(crate) fn keep(&mut self, is_kept: impl Fn(WakeRef) -> bool) {
+        loop {
+            let node = self.find(|_, wake| !is_kept(wake));
+            if node.is_null() {
+                return;
+            }
+            self.remove(node);
+        }
+    }
+
     /// The first node such as `look` asks for; null is none.
     fn find(&self, mut look: impl FnMut(&P, WakeRef) -> bool) -> *const Node<P> {
         let mut at = self.first;
@@ -226,6 +239,16 @@ impl<P> Node<P> {
     #[inline]
     pub(crate) fn payload(&self) -> Option<&P> {
         (!self.is_linked()).then_some(&self.payload)
+    }
+}
+
+/// What all the dereferences above stand on: nobody forgets to take a node out.
+impl<P> Drop for Node<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.linked.load(Ordering::Acquire) {
+            abort_with("a place in a line goes away while it is in the line");
+        }
     }
 }
 
@@ -307,7 +330,7 @@ impl Nodes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<P> List<P> {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {

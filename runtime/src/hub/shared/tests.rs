@@ -13,7 +13,7 @@ fn open_alone() -> SharedRecord {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         asleep: AtomicBool::new(false),
-        inner: Lock::new(Inner { kernel: None, holders: 0 }),
+        inner: Lock::new(Inner::EMPTY),
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record

@@ -336,12 +336,3 @@ impl<T> Channel<T> {
         }
     }
 }
-
-/// Counts an operation that need not wait; lets the others run after many in a row. If
-/// something wants the coroutine, it is thrown before anything has moved.
-#[inline]
-pub(super) fn spend() {
-    if let Some(hub) = hub::current() {
-        hub.spend();
-    }
-}

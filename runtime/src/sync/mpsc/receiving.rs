@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
@@ -25,7 +26,6 @@ use crate::sync::mpsc::blocks::Cursor;
 use crate::sync::mpsc::channel::Buffer;
 use crate::sync::mpsc::channel::Channel;
 use crate::sync::mpsc::channel::Inner;
-use crate::sync::mpsc::channel::spend;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::Node;
@@ -89,7 +89,7 @@ impl<T> Receiving<T> {
         if self.looks_empty() {
             return None;
         }
-        spend();
+        hub::spend();
         self.take()
     }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 
+use crate::hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
@@ -14,7 +15,6 @@ use crate::scheduler::Outcome;
 use crate::sync::mpsc::channel::Channel;
 use crate::sync::mpsc::channel::Inner;
 use crate::sync::mpsc::channel::Offered;
-use crate::sync::mpsc::channel::spend;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::wait_queue::Node;
@@ -36,7 +36,7 @@ impl<T> Sending<T> {
         if self.channel.looks_full() {
             return self.send_slowly(value);
         }
-        spend();
+        hub::spend();
         match self.channel.offer(value) {
             Offered::Sent => Ok(()),
             Offered::Gone(value) => Err(value),
