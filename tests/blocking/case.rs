@@ -1,20 +1,23 @@
 //! What a row makes: a call that waits, and what others can do about it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 use std::thread as os;
 use std::time::Duration;
 
+use corovent::spawn;
 use corovent::thread::Thread;
 use corovent::thread::park;
+use corovent::yield_now;
 
 /// The call, which any coroutine or thread can make, one after another.
 pub(crate) type Call = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
@@ -47,6 +50,10 @@ pub(crate) struct Case {
     pub(crate) consumes: bool,
     /// The release is for whoever waits already, and is not kept.
     pub(crate) is_personal: bool,
+    /// What it waits to give away may be taken from it though it never runs again.
+    pub(crate) offers: bool,
+    /// It waits again after what it has waited for.
+    pub(crate) is_stepwise: bool,
     /// Two may wait for it, and each release is for one of them.
     pub(crate) has_line: bool,
     /// It returns `io::Result`, and fails where it may not wait.
@@ -69,6 +76,8 @@ impl Case {
             release: None,
             consumes: true,
             is_personal: false,
+            offers: false,
+            is_stepwise: false,
             has_line: true,
             fails: true,
             limited: None,
@@ -104,6 +113,16 @@ impl Case {
     /// The release is for whoever waits already.
     pub(crate) fn personal(self) -> Case {
         Case { is_personal: true, ..self }
+    }
+
+    /// It has more to wait for when it is released.
+    pub(crate) fn stepwise(self) -> Case {
+        Case { is_stepwise: true, ..self }
+    }
+
+    /// It waits until somebody takes what it has.
+    pub(crate) fn offering(self) -> Case {
+        Case { offers: true, ..self }
     }
 
     pub(crate) fn limited(self, call: impl Fn(Duration) -> bool + Send + Sync + 'static) -> Case {
@@ -147,38 +166,88 @@ impl Gate {
     }
 }
 
-/// An OS thread without a hub that holds something until it is released.
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the calling thread do all by itself from now on: what else is done by another thread is
+/// done by a coroutine, so that nothing depends on who is faster.
+pub(crate) fn do_all_on_this_thread() {
+    ALONE.set(true);
+}
+
+/// Does something at its own pace: on an OS thread without a hub, or in a coroutine.
+pub(crate) fn aside(f: impl FnOnce() + Send + 'static) {
+    if ALONE.get() {
+        drop(spawn(f));
+    } else {
+        drop(os::spawn(f));
+    }
+}
+
+/// For who waits until something that was begun aside is so far.
+pub(crate) fn let_others_run() {
+    if ALONE.get() { yield_now() } else { os::yield_now() }
+}
+
+/// An OS thread without a hub, or a coroutine, that holds something until it is released.
 pub(crate) struct Holder {
-    release: Mutex<Option<mpsc::Sender<()>>>,
+    order: Arc<Order>,
     thread: Mutex<Option<os::JoinHandle<()>>>,
 }
 
+/// What a holder waits for.
+#[derive(Default)]
+struct Order {
+    gate: Gate,
+    /// It is to let go by a panic.
+    is_to_panic: AtomicBool,
+}
+
 impl Holder {
-    /// Runs `hold` on a thread, with a closure that returns when it is to let go.
+    /// Runs `hold` with a closure that returns when it is to let go, or unwinds.
     pub(crate) fn new(hold: impl FnOnce(&dyn Fn()) + Send + 'static) -> Arc<Holder> {
-        let (sender, receiver) = mpsc::channel::<()>();
-        let (ready, is_ready) = mpsc::channel();
-        let thread = os::spawn(move || {
+        let (order, holds) = (Arc::new(Order::default()), Arc::new(AtomicBool::new(false)));
+        let (inner, flag) = (Arc::clone(&order), Arc::clone(&holds));
+        let body = move || {
             hold(&|| {
-                ready.send(()).unwrap();
-                // An error is that the holder was dropped, which is a release as well.
-                let _ = receiver.recv();
+                flag.store(true, Ordering::SeqCst);
+                inner.gate.wait();
+                if inner.is_to_panic.load(Ordering::SeqCst) {
+                    resume_unwind(Box::new("the holder panics"));
+                }
             });
-        });
-        is_ready.recv().unwrap();
-        Arc::new(Holder { release: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
+        };
+        let thread = if ALONE.get() {
+            drop(spawn(body));
+            None
+        } else {
+            Some(os::spawn(body))
+        };
+        while !holds.load(Ordering::SeqCst) {
+            let_others_run();
+        }
+        Arc::new(Holder { order, thread: Mutex::new(thread) })
     }
 
     pub(crate) fn release(&self) {
-        drop(self.release.lock().unwrap().take());
+        self.order.gate.open();
+    }
+
+    /// Makes it let go by a panic.
+    pub(crate) fn panic(&self) {
+        self.order.is_to_panic.store(true, Ordering::SeqCst);
+        self.release();
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
         self.release();
-        let thread = self.thread.lock().unwrap().take();
-        thread.unwrap().join().unwrap();
+        if let Some(thread) = self.thread.lock().unwrap().take() {
+            let result = thread.join();
+            assert!(result.is_ok() || self.order.is_to_panic.load(Ordering::SeqCst));
+        }
     }
 }
 

@@ -35,7 +35,7 @@ const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(2);
 
 /// The names of the columns that a row may lack.
-pub(crate) const COLUMNS: [&str; 9] = [
+pub(crate) const COLUMNS: [&str; 10] = [
     "timeout",
     "killed",
     "behind",
@@ -45,6 +45,7 @@ pub(crate) const COLUMNS: [&str; 9] = [
     "unwinding",
     "shield",
     "root",
+    "seeds",
 ];
 
 /// Runs a column on every row that has it; one that fails is the last that is named.
@@ -69,46 +70,63 @@ fn each_row(column: &str, mut check: impl FnMut(&Row)) {
 }
 
 /// Waits for helpers of the row to end: what stays for ever is found by `run`.
-fn settle() {
+pub(crate) fn settle() {
     while debug::counters().coroutines > 0 {
         sleep(Duration::from_micros(100));
     }
 }
 
 /// A coroutine that waits.
-struct Waiter<T> {
-    task: JoinHandle<T>,
+pub(crate) struct Waiter<T> {
+    pub(crate) task: JoinHandle<T>,
     name: String,
 }
 
 impl<T: 'static> Waiter<T> {
     /// Starts a coroutine and runs until it waits.
     fn start(f: impl FnOnce() -> T + 'static) -> Waiter<T> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-
-        let name = format!("waiter {}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let task = Builder::new().name(name.clone()).spawn(f).unwrap();
-        let waiter = Waiter { task, name };
-        while !waiter.is_blocked() {
-            assert!(!waiter.task.is_finished(), "it has not waited");
-            sleep(Duration::from_micros(10));
-        }
+        let waiter = Waiter::spawn(f);
+        until(|| waiter.is_settled());
+        assert!(!waiter.task.is_finished(), "it has not waited");
         waiter
     }
 
-    fn is_blocked(&self) -> bool {
+    pub(crate) fn spawn(f: impl FnOnce() -> T + 'static) -> Waiter<T> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+
+        let name = format!("waiter {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Waiter { task: Builder::new().name(name.clone()).spawn(f).unwrap(), name }
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
         debug::dump().tasks().any(|task| {
             let waits = task.waits_for().is_some_and(|what| what != "its turn");
             task.name() == Some(&self.name) && task.state() == "blocked" && waits
         })
     }
 
-    fn kill(&self) -> bool {
+    /// It waits, or has ended.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.task.is_finished() || self.is_blocked()
+    }
+
+    pub(crate) fn kill(&self) -> bool {
         self.task.kill()
     }
 
-    fn join(self) -> os::Result<T> {
+    pub(crate) fn join(self) -> os::Result<T> {
         self.task.join()
+    }
+}
+
+/// Lets the others run until something is so. Most need their turn only, and then it is by turns:
+/// with a seed, always after as many.
+pub(crate) fn until(is_so: impl Fn() -> bool) {
+    for turns in 0.. {
+        if is_so() {
+            return;
+        }
+        if turns < 100 { yield_now() } else { sleep(Duration::from_micros(10)) }
     }
 }
 
@@ -124,7 +142,7 @@ fn release(case: &Case) {
 
 /// The resource is as it should be: released, a call returns.
 #[track_caller]
-fn check_usable(case: &Case, is_released: bool) {
+pub(crate) fn check_usable(case: &Case, is_released: bool) {
     let Some(release) = &case.release else { return };
     if case.is_personal {
         return;
@@ -339,10 +357,8 @@ fn a_coroutine_that_unwinds() {
         if !case.fails {
             // It goes from one wait into the next.
             yield_now();
-            while !task.is_blocked() {
-                assert!(!task.task.is_finished(), "it has not waited");
-                sleep(Duration::from_micros(10));
-            }
+            until(|| task.is_settled());
+            assert!(!task.task.is_finished(), "it has not waited");
             assert!(!task.task.kill_timeout(SHORT), "a kill does not end it");
             release(case);
         }

@@ -22,3 +22,4 @@ mod columns;
 mod complete;
 mod contexts;
 mod rows;
+mod seeded;

@@ -14,6 +14,7 @@ use corovent::sync::mpsc::SyncSender;
 
 use crate::case::Case;
 use crate::case::Row;
+use crate::case::aside;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -60,7 +61,7 @@ fn receiving(receive: fn(&Receiver<u8>) -> bool) -> Case {
             let receiver = inner.lock().unwrap_or_else(PoisonError::into_inner);
             receiver.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)
         })
-        .released(move || sender.lock().unwrap().as_ref().unwrap().send(7).unwrap())
+        .released(move || _ = sender.lock().unwrap().as_ref().map(|sender| sender.send(7).unwrap()))
         .ended("hung up", move || drop(hung_up.lock().unwrap().take()), "BrokenPipe")
 }
 
@@ -70,7 +71,7 @@ fn sending(
 ) -> (Case, Arc<Mutex<Option<Receiver<u8>>>>) {
     let receiver = Arc::new(Mutex::new(Some(receiver)));
     let hung_up = Arc::clone(&receiver);
-    let case = Case::waiting(move || sender.send(7).map_err(|_| gone())).ended(
+    let case = Case::waiting(move || sender.send(7).map_err(|_| gone())).offering().ended(
         "hung up",
         move || drop(hung_up.lock().unwrap().take()),
         "BrokenPipe",
@@ -83,7 +84,9 @@ fn full() -> Case {
     sender.send(1).unwrap();
     sender.send(2).unwrap();
     let (case, receiver) = sending(sender, receiver);
-    case.released(move || _ = receiver.lock().unwrap().as_ref().unwrap().recv().unwrap())
+    case.released(move || {
+        _ = receiver.lock().unwrap().as_ref().map(|receiver| receiver.recv().unwrap())
+    })
 }
 
 /// Whoever receives may be early, and is on a thread of its own.
@@ -92,6 +95,6 @@ fn rendezvous() -> Case {
     let (case, receiver) = sending(sender, receiver);
     case.released(move || {
         let receiver = Arc::clone(&receiver);
-        drop(std::thread::spawn(move || _ = receiver.lock().unwrap().as_ref().unwrap().recv()));
+        aside(move || _ = receiver.lock().unwrap().as_ref().map(Receiver::recv));
     })
 }

@@ -122,7 +122,7 @@ fn reading(read: fn(&TcpStream) -> io::Result<usize>) -> Case {
             inner.set_read_timeout(None).unwrap();
             over
         })
-        .released(move || (&*server).write_all(&[1]).unwrap())
+        .released(move || _ = (&*server).write_all(&[1]))
         .ended("shut down", move || shut.shutdown(Shutdown::Read).unwrap(), "UnexpectedEof")
         .ended("the peer ends", move || peer.shutdown(Shutdown::Write).unwrap(), "UnexpectedEof")
         .ended("closed", move || closed.close(), "EBADF")

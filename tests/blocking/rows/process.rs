@@ -114,7 +114,7 @@ fn reading() -> Case {
     Case::new(move || some((&**reader).read(&mut [0])))
         .released(move || {
             let writer = writer.lock().unwrap().clone();
-            (&*writer.unwrap()).write_all(&[1]).unwrap();
+            writer.inspect(|writer| (&**writer).write_all(&[1]).unwrap());
         })
         .ended("the writer ends", move || drop(end.lock().unwrap().take()), "UnexpectedEof")
         .ended("closed", move || closed.close(), "EBADF")
@@ -133,7 +133,7 @@ fn writing() -> Case {
     Case::new(move || some((&**writer).write(&page)))
         .released(move || {
             let reader = reader.lock().unwrap().clone();
-            (&*reader.unwrap()).read_exact(&mut [0; 4096]).unwrap();
+            reader.inspect(|reader| (&**reader).read_exact(&mut [0; 4096]).unwrap());
         })
         .ended("the reader ends", move || drop(end.lock().unwrap().take()), "BrokenPipe")
         .ended("closed", move || closed.close(), "EBADF")

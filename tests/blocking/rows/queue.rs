@@ -18,6 +18,7 @@ use corovent::select::select_timeout;
 
 use crate::case::Case;
 use crate::case::Row;
+use crate::case::aside;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -55,7 +56,7 @@ fn get() -> Case {
     let (putting, limited, closing) = (Arc::clone(&queue), Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.get().map_err(closed))
         .limited(move |limit| limited.get_timeout(limit) == Err(GetTimeoutError::Timeout))
-        .released(move || putting.put(()).unwrap())
+        .released(move || _ = putting.put(()))
         .ended("closed", move || closing.close(), "BrokenPipe")
 }
 
@@ -63,7 +64,7 @@ fn get_timeout() -> Case {
     let queue = Arc::new(LifoQueue::unbounded());
     let (putting, closing) = (Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.get_timeout(LONG).map_err(closed))
-        .released(move || putting.put(()).unwrap())
+        .released(move || _ = putting.put(()))
         .ended("closed", move || drop(closing.close_now()), "BrokenPipe")
 }
 
@@ -80,7 +81,7 @@ fn get_from_channel() -> Case {
     Case::waiting(move || channel.get().map_err(closed))
         .released(move || {
             let putting = Arc::clone(&putting);
-            drop(std::thread::spawn(move || putting.put(())));
+            aside(move || _ = putting.put(()));
         })
         .ended("closed", move || closing.close(), "BrokenPipe")
 }
@@ -90,7 +91,7 @@ fn peek() -> Case {
     let (putting, limited, closing) = (Arc::clone(&queue), Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.peek().map_err(closed))
         .limited(move |limit| limited.peek_timeout(limit) == Err(GetTimeoutError::Timeout))
-        .opened(move || putting.put(()).unwrap())
+        .opened(move || _ = putting.put(()))
         .ended("closed", move || closing.close(), "BrokenPipe")
 }
 
@@ -100,7 +101,8 @@ fn put() -> Case {
     let (getting, limited, closing) = (Arc::clone(&queue), Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.put(()).map_err(closed))
         .limited(move |limit| limited.put_timeout((), limit) == Err(PutTimeoutError::Timeout(())))
-        .released(move || getting.try_get().unwrap())
+        .offering()
+        .released(move || _ = getting.try_get())
         .ended("closed", move || closing.close(), "BrokenPipe")
 }
 
@@ -110,7 +112,8 @@ fn put_on_stack() -> Case {
     queue.put(()).unwrap();
     let (getting, closing) = (Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.put(()).map_err(closed))
-        .released(move || getting.try_get().unwrap())
+        .offering()
+        .released(move || _ = getting.try_get())
         .ended("closed", move || drop(closing.close_now()), "BrokenPipe")
 }
 
@@ -120,9 +123,10 @@ fn put_into_channel() -> Case {
         (Arc::clone(&channel), Arc::clone(&channel), Arc::clone(&channel));
     Case::waiting(move || channel.put(()).map_err(closed))
         .limited(move |limit| limited.put_timeout((), limit) == Err(PutTimeoutError::Timeout(())))
+        .offering()
         .released(move || {
             let getting = Arc::clone(&getting);
-            drop(std::thread::spawn(move || getting.get()));
+            aside(move || _ = getting.get());
         })
         .ended("closed", move || closing.close(), "BrokenPipe")
 }
@@ -161,7 +165,7 @@ fn select_to_know() -> Case {
         (Arc::clone(&queues), Arc::clone(&queues), Arc::clone(&queues));
     Case::infallible(move || _ = select(&[&queues.0, &queues.1]))
         .limited(move |limit| select_timeout(&[&limited.0, &limited.1], limit).is_none())
-        .opened(move || putting.0.put(()).unwrap())
+        .opened(move || _ = putting.0.put(()))
         .ended("closed", move || closing.1.close(), "ok")
 }
 
@@ -183,7 +187,7 @@ fn select_to_get() -> Case {
             after(limit) => true,
         }
     })
-    .released(move || putting.0.put(()).unwrap())
+    .released(move || _ = putting.0.put(()))
     .ended("closed", move || closing.1.close(), "BrokenPipe")
 }
 
@@ -207,7 +211,8 @@ fn select_to_put() -> Case {
             after(limit) => item.is_some(),
         }
     })
-    .released(move || getting.0.try_get().unwrap())
+    .offering()
+    .released(move || _ = getting.0.try_get())
     .ended("closed", move || closing.1.close(), "BrokenPipe")
 }
 
@@ -221,8 +226,9 @@ fn select_to_put_into_channel() -> Case {
             result = put(&channels.1, &mut other) => result.map_err(closed),
         }
     })
+    .offering()
     .released(move || {
         let getting = Arc::clone(&getting);
-        drop(std::thread::spawn(move || getting.1.get()));
+        aside(move || _ = getting.1.get());
     })
 }

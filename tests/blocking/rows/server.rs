@@ -127,6 +127,7 @@ fn serving(serve: fn(&dyn Fn(Handle)) -> io::Result<()>) -> Case {
             handle.request_stop(Duration::ZERO);
         })
         .personal()
+        .stepwise()
 }
 
 fn handle_request() -> Case {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use corovent::sync::AsyncResult;
@@ -18,8 +20,11 @@ use corovent::sync::RwLock;
 use corovent::sync::Semaphore;
 
 use crate::case::Case;
+use crate::case::Gate;
 use crate::case::Holder;
 use crate::case::Row;
+use crate::case::aside;
+use crate::case::let_others_run;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -87,12 +92,18 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// A call that needs what a thread holds.
+/// A call that needs what a thread holds, which lets go of it by a panic as well.
 fn held(
     hold: impl FnOnce(&dyn Fn()) + Send + 'static,
     call: impl Fn() + Send + Sync + 'static,
 ) -> Case {
     let holder = Holder::new(hold);
+    let panics = Arc::clone(&holder);
+    initialising(holder, call).ended("its holder panics", move || panics.panic(), "ok")
+}
+
+/// A call that needs what a thread makes.
+fn initialising(holder: Arc<Holder>, call: impl Fn() + Send + Sync + 'static) -> Case {
     let released = Arc::clone(&holder);
     Case::infallible(call).opened(move || released.release()).keep(holder)
 }
@@ -105,7 +116,7 @@ fn mutex_lock() -> Case {
             let _guard = other.lock().unwrap();
             until();
         },
-        move || *lock.lock().unwrap() += 1,
+        move || *lock.lock().unwrap_or_else(PoisonError::into_inner) += 1,
     )
 }
 
@@ -117,7 +128,7 @@ fn rwlock_read() -> Case {
             let _guard = other.write().unwrap();
             until();
         },
-        move || drop(lock.read().unwrap()),
+        move || drop(lock.read().unwrap_or_else(PoisonError::into_inner)),
     )
 }
 
@@ -129,7 +140,7 @@ fn rwlock_write() -> Case {
             let _guard = other.write().unwrap();
             until();
         },
-        move || *lock.write().unwrap() += 1,
+        move || *lock.write().unwrap_or_else(PoisonError::into_inner) += 1,
     )
 }
 
@@ -141,7 +152,7 @@ fn rwlock_write_behind_a_reader() -> Case {
             let _guard = other.read().unwrap();
             until();
         },
-        move || *lock.write().unwrap() += 1,
+        move || *lock.write().unwrap_or_else(PoisonError::into_inner) += 1,
     )
 }
 
@@ -225,14 +236,15 @@ fn barrier_wait() -> Case {
     };
     Case::infallible(wait).released(move || {
         let other = Arc::clone(&other);
-        drop(std::thread::spawn(move || other.wait()));
+        aside(move || _ = other.wait());
     })
 }
 
 fn once_call() -> Case {
     let once = Arc::new(Once::new());
     let other = Arc::clone(&once);
-    held(move |until| other.call_once(until), move || once.call_once(|| unreachable!("it has run")))
+    let holder = Holder::new(move |until| other.call_once(until));
+    initialising(holder, move || once.call_once(|| unreachable!("it has run")))
 }
 
 fn once_wait() -> Case {
@@ -244,29 +256,25 @@ fn once_wait() -> Case {
 fn once_lock_get_or_init() -> Case {
     let lock = Arc::new(OnceLock::new());
     let other = Arc::clone(&lock);
-    held(
-        move |until| {
-            other.get_or_init(|| {
-                until();
-                7
-            });
-        },
-        move || assert_eq!(*lock.get_or_init(|| unreachable!("it is there")), 7),
-    )
+    let holder = Holder::new(move |until| {
+        other.get_or_init(|| {
+            until();
+            7
+        });
+    });
+    initialising(holder, move || assert_eq!(*lock.get_or_init(|| unreachable!("it is there")), 7))
 }
 
 fn once_lock_set() -> Case {
     let lock = Arc::new(OnceLock::new());
     let other = Arc::clone(&lock);
-    held(
-        move |until| {
-            other.get_or_init(|| {
-                until();
-                7
-            });
-        },
-        move || assert_eq!(lock.set(8), Err(8)),
-    )
+    let holder = Holder::new(move |until| {
+        other.get_or_init(|| {
+            until();
+            7
+        });
+    });
+    initialising(holder, move || assert_eq!(lock.set(8), Err(8)))
 }
 
 fn once_lock_wait() -> Case {
@@ -276,19 +284,19 @@ fn once_lock_wait() -> Case {
 }
 
 fn lazy_lock_force() -> Case {
-    let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let (entered, is_entered) = std::sync::mpsc::channel();
+    let (gate, entered) = (Arc::new(Gate::default()), Arc::new(AtomicBool::new(false)));
+    let (inner, flag) = (Arc::clone(&gate), Arc::clone(&entered));
     let lazy = Arc::new(LazyLock::new(move || {
-        entered.send(()).unwrap();
-        let _ = receiver.recv();
+        flag.store(true, Ordering::SeqCst);
+        inner.wait();
         7
     }));
     let other = Arc::clone(&lazy);
-    drop(std::thread::spawn(move || _ = LazyLock::force(&other)));
-    is_entered.recv().unwrap();
-    let sender = std::sync::Mutex::new(Some(sender));
-    Case::infallible(move || assert_eq!(*LazyLock::force(&lazy), 7))
-        .opened(move || drop(sender.lock().unwrap().take()))
+    aside(move || _ = LazyLock::force(&other));
+    while !entered.load(Ordering::SeqCst) {
+        let_others_run();
+    }
+    Case::infallible(move || assert_eq!(*LazyLock::force(&lazy), 7)).opened(move || gate.open())
 }
 
 fn event_wait() -> Case {

@@ -102,6 +102,7 @@ pub(crate) const ROWS: &[Row] = &[
             ("unwinding", "it would go on for ever"),
             ("shield", "it would go on for ever"),
             ("root", "it would go on for ever"),
+            ("seeds", "it does not block"),
         ],
     },
     Row {
@@ -299,13 +300,31 @@ fn signals() -> Case {
     Case::new(move || signals.wait().map(drop)).released(send).keep(turn)
 }
 
+/// Tries again until there is something: several may be told of one byte.
+fn each(mut call: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+    }
+}
+
+fn set_nonblocking(fd: &impl AsRawFd) {
+    // SAFETY: fcntl(2) with F_SETFL has no preconditions.
+    assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+}
+
 fn readable() -> Case {
     let (reader, writer) = std::io::pipe().unwrap();
+    set_nonblocking(&reader);
     let reader = Closable::new(reader);
     let (inner, read) = (Arc::clone(&reader), Arc::clone(&reader));
     let call = move || {
-        wait_readable(&**reader, None)?;
-        std::io::Read::read_exact(&mut &**reader, &mut [0])
+        each(|| {
+            wait_readable(&**reader, None)?;
+            std::io::Read::read_exact(&mut &**reader, &mut [0])
+        })
     };
     Case::new(call)
         .limited(move |limit| is_over(wait_readable(&**inner, Instant::now() + limit)))
@@ -321,9 +340,12 @@ fn writable() -> Case {
     for _ in 0..16 {
         std::io::Write::write_all(&mut &*writer, &page).unwrap();
     }
+    set_nonblocking(&*writer);
     let call = move || {
-        wait_writable(&*writer, None)?;
-        std::io::Write::write_all(&mut &*writer, &page)
+        each(|| {
+            wait_writable(&*writer, None)?;
+            std::io::Write::write_all(&mut &*writer, &page)
+        })
     };
     Case::new(call)
         .limited(move |limit| is_over(wait_writable(&*inner, Instant::now() + limit)))
@@ -337,9 +359,12 @@ fn with_pipe(
 ) -> Case {
     let (reader, wait) = (Arc::new(reader), Arc::new(wait));
     let (inner, limited) = (Arc::clone(&reader), Arc::clone(&wait));
+    set_nonblocking(&*reader);
     let call = move || {
-        assert!(wait(&reader, None)?);
-        (&*reader).read_exact(&mut [0])
+        each(|| {
+            assert!(wait(&reader, None)?);
+            (&*reader).read_exact(&mut [0])
+        })
     };
     let write = Mutex::new(move || writer.write_all(&[1]).unwrap());
     Case::new(call)
