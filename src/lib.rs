@@ -86,6 +86,9 @@ pub mod _documentation {
     /// The table of names for those who know tokio.
     #[doc = include_str!("../docs/coming_from_tokio.md")]
     pub mod coming_from_tokio {}
+    /// When the kernel refuses.
+    #[doc = include_str!("../docs/faults.md")]
+    pub mod faults {}
     /// When it hangs, and tests.
     #[doc = include_str!("../docs/finding_faults.md")]
     pub mod finding_faults {}

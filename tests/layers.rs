@@ -37,7 +37,7 @@ const HOUSES: [House; 3] = [
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
             &["sys::threads"],
-            &["sys::pipe"],
+            &["sys::fork", "sys::pipe"],
             &["sys::lock", "sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order"],
@@ -67,6 +67,8 @@ const HOUSES: [House; 3] = [
             &["fs/*", "stdio/*"],
             &["pipe"],
             &["process/*"],
+            // Programs for the fuzzer and the tests.
+            &["fuzzing/*"],
         ],
     },
     House {

@@ -232,6 +232,25 @@ fn the_tests_that_the_semantics_name_exist() {
     assert!(gone.is_empty(), "docs/semantics.md names tests that are not there: {gone:?}");
 }
 
+/// So are those in the last column of the tables of faults.
+#[test]
+fn the_tests_that_the_page_about_faults_names_exist() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
+    let named = tests_in_tables(&fs::read_to_string(path).unwrap());
+    assert!(named.len() > 30, "only {} tests are named", named.len());
+    let existing = tests_existing(&files(".rs"));
+    let gone: Vec<&String> = named.iter().filter(|name| !existing.contains(*name)).collect();
+    assert!(gone.is_empty(), "docs/faults.md names tests that are not there: {gone:?}");
+}
+
+/// The `module::name`s in the last cells of tables.
+fn tests_in_tables(page: &str) -> BTreeSet<String> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit(" | ").next());
+    let names = cells.flat_map(|cell| cell.split('`')).filter(|name| name.contains("::"));
+    names.map(last_two).collect()
+}
+
 /// The `module::name`s of the paragraphs that begin with `Tests:`.
 fn tests_named(page: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
@@ -354,6 +373,10 @@ fn a_test_that_is_gone_is_found() {
         `gone::one`.\n\nOther::text.\n";
     let named: Vec<String> = tests_named(page).into_iter().collect();
     assert_eq!(named, ["gone::one", "joining::joins", "timers::fires"]);
+
+    let table = "| a::b | tests |\n| --- | --- |\n| `c::d` | `it::e::f`, `g::h` |\n`i::j`\n";
+    let named: Vec<String> = tests_in_tables(table).into_iter().collect();
+    assert_eq!(named, ["e::f", "g::h"]);
 
     let text = "#[test]\nfn fires() {}\nfn helps() {}\n#[test]\n#[ignore]\nfn late() {}";
     let files = [Source::new("runtime/src/timers.rs", text), Source::new("a/fd/mod.rs", text)];

@@ -130,5 +130,4 @@ impl fmt::Debug for Alarm {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

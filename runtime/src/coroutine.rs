@@ -93,6 +93,11 @@ const LINK_BYTES: usize = 16;
 /// So far below its record a stack is the coroutine's, whatever its size.
 const SHALLOW_BYTES: usize = 60 * 1024;
 
+/// What a debugger has to know of a [`Record`], in bytes: where it keeps the switch, which holds
+/// the saved stack pointer somewhere, how long that is, and where the description is.
+pub(crate) const RECORD_OFFSETS: [usize; 3] =
+    [offset_of!(Record, switch), size_of::<Switch>(), offset_of!(Record, occupant)];
+
 impl Coroutine {
     /// Puts a coroutine on a stack. `body` runs at the first resume.
     ///

@@ -208,6 +208,9 @@ impl<T> JoinHandle<T> {
 
     fn wait_elsewhere(&self, deadline: Deadline) -> Outcome {
         let head = self.side.head();
+        if head.lose_if_orphaned() {
+            return Outcome::Woken;
+        }
         let place = Place::current();
         // SAFETY: the methods that come here use the handle up, so it is not shared.
         if !unsafe { head.start_joining(place.wake_ref()) } {

@@ -2,6 +2,9 @@
 //!
 //! Users depend on the `corovent` crate, which re-exports what is here.
 
+// Programs with debug information carry it, so that gdb can load it.
+#![debugger_visualizer(gdb_script_file = "../gdb/corovent.py")]
+
 mod block_on;
 pub mod both;
 mod coroutine;
@@ -10,6 +13,9 @@ mod error;
 mod exit;
 pub mod fd;
 pub mod fs;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 mod hub;
 mod interrupt;

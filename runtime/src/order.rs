@@ -61,7 +61,7 @@ fn draw_seeded(len: usize) -> Option<usize> {
 
 impl Order {
     /// First-in-first-out.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn fifo() -> Order {
         Order { seeded: None }
     }

@@ -36,9 +36,9 @@ pub(crate) struct Occupant {
     pub(crate) stack: Stack,
     pub(crate) id: u64,
     /// Readable until the coroutine has ended, or the name is forgotten.
-    name: *const u8,
+    pub(crate) name: *const u8,
     /// 0 for none.
-    name_bytes: AtomicUsize,
+    pub(crate) name_bytes: AtomicUsize,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 

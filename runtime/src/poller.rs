@@ -5,8 +5,9 @@
 //! used up inside.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::mem;
 use std::os::fd::AsRawFd;
+use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 
@@ -16,17 +17,22 @@ use crate::sys::epoll::Patience;
 
 /// An epoll instance, its alarm, and room for its events.
 pub(crate) struct Poller {
-    epoll: OwnedFd,
+    /// The numbers of descriptors that belong to it, as long as no other code takes them away.
+    epoll: RawFd,
     /// An eventfd by which other threads end a wait.
-    alarm: OwnedFd,
+    alarm: RawFd,
     events: Vec<Event>,
     /// Whether the last look was not cut short: by a signal, or for want of room.
     has_seen_all: bool,
+    /// An event says that one of the two may not be ours any more.
+    is_suspect: bool,
 }
 
 /// The data word of the eventfd. Those of fds have a generation above 32 bits of fd
 /// number, which never has all bits set.
 const ALARM: u64 = u64::MAX;
+/// The data word of what rings if the eventfd is gone.
+const SECOND_ALARM: u64 = u64::MAX - 1;
 const EVENTS_FIRST: usize = 64;
 /// A full buffer grows up to this: it is how many tasks one poll can wake.
 const EVENTS_MAX: usize = 1024;
@@ -38,17 +44,18 @@ impl Poller {
         let alarm = epoll::eventfd()?;
         epoll::add(epoll.as_raw_fd(), alarm.as_raw_fd(), epoll::IN, ALARM)?;
         let events = Vec::with_capacity(EVENTS_FIRST);
-        Ok(Poller { epoll, alarm, events, has_seen_all: true })
+        let (epoll, alarm) = (epoll.into_raw_fd(), alarm.into_raw_fd());
+        Ok(Poller { epoll, alarm, events, has_seen_all: true, is_suspect: false })
     }
 
     /// The number of the epoll instance.
     pub(crate) fn raw_fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
+        self.epoll
     }
 
     /// The number of the eventfd that ends a wait.
     pub(crate) fn alarm(&self) -> RawFd {
-        self.alarm.as_raw_fd()
+        self.alarm
     }
 
     /// Starts to report `bits` of an fd with `data`.
@@ -63,22 +70,54 @@ impl Poller {
         }
     }
 
+    /// Whether the last wait has had an event that only another instance would have, or only one
+    /// without its alarm.
+    #[inline]
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.is_suspect
+    }
+
+    /// Whether both descriptors are the ones that were made here: other code may have closed
+    /// them, or put other files under their numbers.
+    pub(crate) fn is_intact(&self) -> bool {
+        // It is there only if the instance is ours, and the number that of our alarm.
+        epoll::modify(self.raw_fd(), self.alarm(), epoll::IN, ALARM).is_ok()
+    }
+
+    /// Makes both anew, without registrations, after other code has taken one of them away. What
+    /// stands under the old numbers now may be somebody else's, and stays open.
+    pub(crate) fn replace(&mut self) -> io::Result<()> {
+        let new = Poller::new()?;
+        (self.epoll, self.alarm) = (new.epoll, new.alarm);
+        mem::forget(new);
+        Ok(())
+    }
+
+    /// Takes back the suspicion.
+    pub(crate) fn trust(&mut self) {
+        self.is_suspect = false;
+    }
+
+    /// Makes both anew under the same numbers, without registrations: in the child of a fork.
+    /// Async-signal-safe. If it fails the numbers are closed, and `is_intact` says so.
+    pub(crate) fn renew(&self) {
+        epoll::renew(self.raw_fd(), epoll::create);
+        epoll::renew(self.alarm(), epoll::eventfd);
+        let _ = epoll::add(self.raw_fd(), self.alarm(), epoll::IN, ALARM);
+    }
+
     /// Collects what is ready, waiting for it as long as `patience` says, or until a signal.
     pub(crate) fn wait(&mut self, patience: Patience) -> io::Result<&mut [Event]> {
         if self.events.len() == self.events.capacity() && self.events.len() < EVENTS_MAX {
             self.events.reserve_exact(2 * self.events.len());
         }
-        match epoll::wait(self.epoll.as_fd(), &mut self.events, patience) {
+        match epoll::wait(self.epoll, &mut self.events, patience) {
             Ok(()) => self.has_seen_all = self.events.len() < self.events.capacity(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.has_seen_all = false,
             Err(error) => return Err(error),
         }
-        let woken = self.events.iter().position(|event| event.u64 == ALARM);
-        if let Some(position) = woken {
-            // Level-triggered and read: an eventfd that is only re-armed by its edge has
-            // lost wakes on some kernels.
-            epoll::eventfd_clear(self.alarm.as_fd());
-            self.events.remove(position);
+        if self.events.iter().any(|event| event.u64 >= SECOND_ALARM) {
+            self.note_alarm();
         }
         Ok(&mut self.events)
     }
@@ -93,6 +132,41 @@ impl Poller {
     pub(crate) fn room(&self) -> usize {
         self.events.capacity()
     }
+
+    /// Takes the alarms out of the events.
+    fn note_alarm(&mut self) {
+        let is_rung = self.events.iter().any(|event| event.u64 == ALARM);
+        // Level-triggered and read: an eventfd that is only re-armed by its edge has lost wakes
+        // on some kernels. If it was not rung, another instance has told of another alarm.
+        let was_rung = is_rung && epoll::eventfd_clear(self.alarm);
+        let before = self.events.len();
+        self.events.retain(|event| event.u64 < SECOND_ALARM);
+        self.is_suspect = !was_rung || before - self.events.len() > 1;
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        // Otherwise the numbers may be somebody else's.
+        if self.is_intact() {
+            epoll::close(self.epoll);
+            epoll::close(self.alarm);
+        }
+    }
+}
+
+/// Ends the wait of a poller, by the number of its epoll instance, if its alarm is gone: by
+/// another, which has to be kept until the poller was replaced.
+#[cold]
+pub(crate) fn ring_otherwise(epoll: RawFd, lost: RawFd) -> io::Result<OwnedFd> {
+    let mut alarm = epoll::eventfd()?;
+    if alarm.as_raw_fd() == lost {
+        // Under that number it would be taken for the first one.
+        alarm = epoll::eventfd()?;
+    }
+    epoll::eventfd_raise(alarm.as_raw_fd());
+    epoll::add(epoll, alarm.as_raw_fd(), epoll::IN, SECOND_ALARM)?;
+    Ok(alarm)
 }
 
 impl std::fmt::Debug for Poller {

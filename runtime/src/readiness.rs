@@ -109,7 +109,7 @@ impl Readiness {
             ready: [Ready::Untried; 2],
             ..Entry::vacant()
         };
-        u64::from(self.generations) << 32 | index as u64
+        data_of(index, self.generations)
     }
 
     /// Whether the entry of an fd belongs to `id`.
@@ -248,11 +248,28 @@ impl Readiness {
         }
     }
 
-    /// Removes every waiter of a task slot, whatever it waits for: its task is given up.
-    pub(crate) fn forget_slot(&mut self, slot: u32) {
+    /// Removes every waiter of the task slots that `is_meant` names, whatever it waits for: their
+    /// tasks are given up.
+    pub(crate) fn forget_slots(&mut self, is_meant: impl Fn(u32) -> bool) {
         for waiters in self.entries.iter_mut().flat_map(|entry| &mut entry.waiters) {
-            self.waiting -= waiters.remove_slot(slot);
+            self.waiting -= waiters.remove_slots(&is_meant);
         }
+    }
+
+    /// The registered fds that nobody waits for.
+    pub(crate) fn unwatched(&self) -> Vec<RawFd> {
+        let is_unwatched =
+            |entry: &Entry| entry.waiters.iter().all(|waiters| waiters.first.is_none());
+        let entries = (0..).zip(&self.entries);
+        let unwatched = entries.filter(|(_, entry)| entry.id != 0 && is_unwatched(entry));
+        unwatched.map(|(fd, _)| fd).collect()
+    }
+
+    /// The registered fds, with the data words of their events: for another epoll instance, which
+    /// tells of what is ready as if it were new.
+    pub(crate) fn registrations(&self) -> Vec<(RawFd, u64)> {
+        let entries = (0..).zip(&self.entries).filter(|(_, entry)| entry.id != 0);
+        entries.map(|(fd, entry)| (fd, data_of(fd as usize, entry.generation))).collect()
     }
 
     /// Takes the waiter whose turn it is, if there is something for it.
@@ -345,19 +362,24 @@ impl Waiters {
     }
 
     /// How many were removed.
-    fn remove_slot(&mut self, slot: u32) -> usize {
+    fn remove_slots(&mut self, is_meant: impl Fn(u32) -> bool) -> usize {
         let mut removed = 0;
         if let Some(others) = &mut self.others {
             let before = others.len();
-            others.retain(|other| other.slot != slot);
+            others.retain(|other| !is_meant(other.slot));
             removed += before - others.len();
         }
-        if self.first.is_some_and(|first| first.slot == slot) {
+        if self.first.is_some_and(|first| is_meant(first.slot)) {
             self.first = self.others.as_mut().and_then(|others| others.pop_front());
             removed += 1;
         }
         removed
     }
+}
+
+/// The data word of an entry's events.
+fn data_of(index: usize, generation: u32) -> u64 {
+    u64::from(generation) << 32 | index as u64
 }
 
 fn index_of(fd: RawFd) -> usize {
@@ -464,7 +486,7 @@ mod tests {
             }
             table.enqueue(fd, Direction::Write, a, false);
         }
-        table.forget_slot(a.slot);
+        table.forget_slots(|slot| slot == a.slot);
         assert_eq!(table.waiting(), 4);
         assert_eq!(table.remove(3), [b, c]);
         assert_eq!(table.remove(7), [b, c]);

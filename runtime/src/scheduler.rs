@@ -19,6 +19,8 @@ use crate::order::Order;
 /// The tasks of one hub.
 #[derive(Debug)]
 pub(crate) struct Scheduler<T> {
+    /// Where the entries are, for a debugger, which cannot know how a `Vec` keeps that.
+    pub(crate) table: Table,
     /// A slot keeps its entry when its task has ended: the next one is written in its place.
     entries: Vec<Entry<T>>,
     /// The slot that is used next; `NO_SLOT` if all are in use.
@@ -44,11 +46,19 @@ pub(crate) struct Entry<T> {
     /// The one behind it in the queue, if it is ready and not the last; the next vacant slot,
     /// if this one is vacant.
     next: u32,
-    state: State,
+    pub(crate) state: State,
     /// How its last wait ended; valid if it is ready or runs.
     outcome: Outcome,
     /// What the hub keeps of it; `None` if the slot is vacant.
-    task: Option<T>,
+    pub(crate) task: Option<T>,
+}
+
+/// Where the entries are, and how many.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Table {
+    pub(crate) address: usize,
+    pub(crate) len: usize,
 }
 
 const NO_SLOT: u32 = u32::MAX;
@@ -56,8 +66,9 @@ const NO_SLOT: u32 = u32::MAX;
 /// each choice, and a choice among 100,000 would take a walk past as many.
 const CHOICES_MAX: usize = 64;
 
-/// Where a task stands.
+/// Where a task stands. A debugger knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum State {
     /// In the ready queue.
     Ready,
@@ -91,6 +102,7 @@ impl<T> Scheduler<T> {
     pub(crate) fn new(order: Order, first_ticket: u64) -> Scheduler<T> {
         let next_ticket = NonZeroU64::new(first_ticket).expect("tickets are numbered from one");
         Scheduler {
+            table: Table { address: 0, len: 0 },
             entries: Vec::new(),
             vacant: NO_SLOT,
             len: 0,
@@ -149,6 +161,7 @@ impl<T> Scheduler<T> {
             task: None,
         });
         self.vacant = slot;
+        self.table = Table { address: self.entries.as_ptr().addr(), len: self.entries.len() };
     }
 
     /// How many tasks there are.

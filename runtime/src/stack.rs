@@ -84,17 +84,17 @@ impl SizeClass {
 /// slot from ever being used again.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    place: Place,
+    pub(crate) place: Place,
 }
 
 /// Where a slot is.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     /// The highest address, where the stack begins.
-    top: usize,
+    pub(crate) top: usize,
     slab: u32,
     slot: u16,
-    class: SizeClass,
+    pub(crate) class: SizeClass,
     /// Whether `trim` has looked at it since it came back; only of free ones.
     trimmed: bool,
 }
@@ -179,7 +179,7 @@ struct Slab<W: Watch> {
 }
 
 /// Smaller stacks do not hold a panic with its backtrace (measured: 25 KiB).
-const STACK_BYTES_MIN: usize = 64 * 1024;
+pub(crate) const STACK_BYTES_MIN: usize = 64 * 1024;
 /// Debug builds of real client libraries use up to 132 KiB.
 const STACK_BYTES_DEFAULT: usize = 256 * 1024;
 const STACK_BYTES_MAX: usize = 1 << 30;
@@ -493,5 +493,5 @@ fn explain(what: &str, class: SizeClass, stacks: usize, error: io::Error) -> io:
 mod counts;
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::ptr;
 
+use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
@@ -114,6 +115,20 @@ impl<S> WaitQueue<S> {
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, Inner<S>> {
         self.inner.lock()
+    }
+
+    /// Forgets those who wait and are no more in the child of a fork: all but the tasks of `own`,
+    /// or all if the list may be half changed. Gives the state, and whether it may be as well.
+    /// Async-signal-safe.
+    pub(crate) fn begin_anew(&self, own: Option<&Hub>) -> (Guard<'_, Inner<S>>, bool) {
+        let was_locked = self.inner.free_in_child();
+        let mut inner = self.inner.lock();
+        if was_locked {
+            inner.list = List::new();
+        } else {
+            inner.list.keep(|wake| wake.is_of(own));
+        }
+        (inner, was_locked)
     }
 
     /// Waits until `take` finds what it wants in the state.
@@ -285,10 +300,9 @@ impl<S: fmt::Debug> fmt::Debug for WaitQueue<S> {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 pub(crate) mod tests;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<S> WaitQueue<S> {
     /// How many wait, for tests that have to know that somebody does.
     pub(crate) fn waiting(&self) -> usize {

@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod process;
+#[path = "../it/support.rs"]
+#[allow(clippy::print_stderr, dead_code, unsafe_code)]
+mod support;
 
 mod chat;
 mod chat_of_thousands;
 mod comparison;
 mod crawler;
+mod debuggers;
 mod echo_client;
 mod echo_server;
 mod io_models;
@@ -17,6 +21,7 @@ mod many_connections;
 mod port_forwarder;
 mod processes;
 mod producer_consumer;
+mod soak;
 mod std_swap;
 mod timeouts;
 mod udp_echo;

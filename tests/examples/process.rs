@@ -44,10 +44,16 @@ pub(crate) struct Ending {
 
 impl Process {
     pub(crate) fn start(example: &str, args: &[&str]) -> Process {
+        Process::start_with(example, args, &[])
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn start_with(example: &str, args: &[&str], variables: &[(&str, &str)]) -> Process {
         // A group of its own, so that its children can be killed with it.
         let mut child = Command::new(path_of(example))
             .args(args)
             .env_remove("RUST_BACKTRACE")
+            .envs(variables.iter().copied())
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -151,7 +157,7 @@ fn rest(lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
 }
 
 /// The example's program, next to this test's own; built if only this test was.
-fn path_of(example: &str) -> PathBuf {
+pub(crate) fn path_of(example: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
 
     let own = env::current_exe().unwrap();

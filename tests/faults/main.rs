@@ -19,6 +19,10 @@ mod strace;
 
 mod accepting;
 mod connecting;
+mod exhaustion;
+mod interruptions;
 mod making;
+mod memory;
 mod moving;
 mod stopping;
+mod time;

@@ -71,7 +71,7 @@ fn child_waits_for_answers() {
                 stream.write_all(b"x").unwrap();
                 let mut buf = [0];
                 // Both kinds of deadlines.
-                if n % 2 == 0 {
+                if n.is_multiple_of(2) {
                     stream.set_read_timeout(Some(limit)).unwrap();
                     stream.read(&mut buf)
                 } else {

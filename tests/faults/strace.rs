@@ -23,41 +23,20 @@ pub(crate) struct Traced {
 }
 
 /// Runs a child with faults, each an expression of strace's: `accept4:error=EMFILE:when=1..3`.
-/// It has to pass, and every fault to hit. `None`: it is skipped, since there is no strace.
+/// It has to pass, and every fault to hit. The name of a call alone has it traced. `None`: it is
+/// skipped, since there is no strace.
 #[track_caller]
 pub(crate) fn inject(test: &str, faults: &[&str]) -> Option<Traced> {
-    inject_with(test, faults, &[])
-}
-
-/// The same with environment variables.
-#[track_caller]
-pub(crate) fn inject_with(
-    test: &str,
-    faults: &[&str],
-    variables: &[(&str, &str)],
-) -> Option<Traced> {
-    let calls: Vec<&str> = faults.iter().map(|fault| call_of(fault)).collect();
-    let inject: Vec<String> = faults.iter().map(|fault| format!("inject={fault}")).collect();
-    let traced = run_traced(test, &calls, &inject, variables)?;
-    for call in calls {
+    let traced = trace(test, faults)?;
+    for call in faults.iter().filter(|fault| fault.contains(':')).map(|fault| call_of(fault)) {
         assert!(traced.injected(call) > 0, "{call} was not hit:\n{}", traced.log);
     }
     Some(traced)
 }
 
-/// Runs a child without faults, to see its calls.
+/// The same, if it may be that no fault hits.
 #[track_caller]
-pub(crate) fn trace(test: &str, calls: &[&str]) -> Option<Traced> {
-    run_traced(test, calls, &[], &[])
-}
-
-#[track_caller]
-fn run_traced(
-    test: &str,
-    calls: &[&str],
-    inject: &[String],
-    variables: &[(&str, &str)],
-) -> Option<Traced> {
+pub(crate) fn trace(test: &str, faults: &[&str]) -> Option<Traced> {
     let strace = strace()?;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
@@ -65,16 +44,16 @@ fn run_traced(
     // -D: the tracer is the child of the test, which keeps its alarm and its status. Calls that
     // are not traced do not stop the child.
     command.args(["-D", "-f", "-qq", "--seccomp-bpf", "-o"]).arg(&log);
+    let calls: Vec<&str> = faults.iter().map(|fault| call_of(fault)).collect();
     command.arg("-e").arg(format!("trace={}", calls.join(",")));
-    for fault in inject {
-        command.arg("-e").arg(fault);
+    for fault in faults.iter().filter(|fault| fault.contains(':')) {
+        command.arg("-e").arg(format!("inject={fault}"));
     }
     command.arg(env::current_exe().unwrap());
-    command.envs(variables.iter().copied());
     // The tracer holds stderr until it has written its last line.
     let output = child_of(command, test).output().unwrap();
     let said = has_passed(test, &output);
-    Some(Traced { said, log: fs::read_to_string(log).unwrap() })
+    Some(Traced { said, log: whole_lines(&fs::read_to_string(log).unwrap()) })
 }
 
 impl Traced {
@@ -93,25 +72,81 @@ impl Traced {
         self.lines(call).any(is_meant)
     }
 
+    /// How many calls were made of which the log says what is meant.
+    pub(crate) fn matching(&self, call: &str, is_meant: impl Fn(&str) -> bool) -> usize {
+        self.lines(call).filter(|line| is_meant(line)).count()
+    }
+
     /// The number, for `when=`, of the first call of which the log says what is meant: among
     /// those of its thread, from 1 on.
     #[track_caller]
     pub(crate) fn number(&self, call: &str, is_meant: impl Fn(&str) -> bool) -> usize {
-        let lines: Vec<&str> = self.lines(call).collect();
-        let at = lines.iter().position(|line| is_meant(line));
-        let at = at.unwrap_or_else(|| panic!("no such {call}:\n{}", self.log));
-        let thread = |line: &str| line.split_whitespace().next().unwrap().to_owned();
-        lines[..=at].iter().filter(|line| thread(line) == thread(lines[at])).count()
+        self.number_at(call, self.lines(call).position(is_meant))
     }
 
-    /// The lines of a call; one that others were written between has its second half alone.
+    /// The number of the last one.
+    #[track_caller]
+    pub(crate) fn last(&self, call: &str, is_meant: impl Fn(&str) -> bool) -> usize {
+        let lines: Vec<&str> = self.lines(call).collect();
+        self.number_at(call, lines.into_iter().rposition(is_meant))
+    }
+
+    #[track_caller]
+    fn number_at(&self, call: &str, at: Option<usize>) -> usize {
+        let at = at.unwrap_or_else(|| panic!("no such {call}:\n{}", self.log));
+        let threads = self.lines(call).map(|line| line.split_whitespace().next().unwrap());
+        let threads: Vec<&str> = threads.collect();
+        threads[..=at].iter().filter(|thread| **thread == threads[at]).count()
+    }
+
     fn lines(&self, call: &str) -> impl Iterator<Item = &str> {
-        let whole = format!("{call}(");
-        let rest = format!("{call} resumed");
-        self.log.lines().filter(move |line| {
-            let is_begun = line.contains("<unfinished");
-            (line.contains(&whole) && !is_begun) || line.contains(&rest)
-        })
+        let is_of_call = format!(" {call}(");
+        self.log.lines().filter(move |line| line.contains(&is_of_call))
+    }
+}
+
+/// Puts the halves of lines together between which those of other threads were written, where
+/// the call began.
+fn whole_lines(log: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in log.lines() {
+        let thread = line.split_whitespace().next().unwrap_or_default();
+        let rest = line.split_once(" resumed>").filter(|(start, _)| start.contains("<... "));
+        let is_begun = |begun: &&mut String| {
+            begun.ends_with("<unfinished ...>") && begun.split_whitespace().next() == Some(thread)
+        };
+        match (rest, lines.iter_mut().rfind(is_begun)) {
+            (Some((_, rest)), Some(begun)) => *begun = begun.replace("<unfinished ...>", rest),
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn lines_are_put_together() {
+    let log = "7 a(1 <unfinished ...>\n8 a(2 <unfinished ...>\n9  b() = 1\n\
+        8 <... a resumed>) = -1 (INJECTED)\n7 <... a resumed>) = 0";
+    assert_eq!(whole_lines(log), "7 a(1 ) = 0\n8 a(2 ) = -1 (INJECTED)\n9  b() = 1");
+}
+
+/// Makes calls of mmap(2) and its family that change nothing, so that those which follow on this
+/// thread have numbers that no other of the child comes to: a fault with such a number hits this
+/// thread alone.
+pub(crate) fn be_far_ahead() {
+    let len = 4096;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    for _ in 0..500 {
+        // SAFETY: the kernel picks a range that nobody uses.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        assert_ne!(page, libc::MAP_FAILED);
+        // SAFETY: the page was mapped with the same protection.
+        assert_eq!(unsafe { libc::mprotect(page, len, protection) }, 0);
+        // SAFETY: the advice is that there is none.
+        assert_eq!(unsafe { libc::madvise(page, len, libc::MADV_NORMAL) }, 0);
+        // SAFETY: nobody uses the page.
+        assert_eq!(unsafe { libc::munmap(page, len) }, 0);
     }
 }
 

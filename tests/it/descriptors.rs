@@ -353,32 +353,6 @@ fn data_behind_an_urgent_byte_is_not_stuck() {
     });
 }
 
-/// The hub's epoll instance is closed by other code: a clear end, and no busy loop.
-#[test]
-fn a_closed_epoll_instance_is_reported() {
-    let output = child("descriptors::child_closes_the_epoll_instance");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(text.contains("the hub's epoll instance is unusable"), "{text}");
-}
-
-#[test]
-#[ignore = "runs in a process of its own"]
-fn child_closes_the_epoll_instance() {
-    let (client, _server) = pair();
-    register(&client);
-    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
-        let entry = entry.unwrap();
-        let target = std::fs::read_link(entry.path()).unwrap_or_default();
-        if target.to_string_lossy().contains("eventpoll") {
-            let fd: RawFd = entry.file_name().to_str().unwrap().parse().unwrap();
-            // SAFETY: the test is about a descriptor that is closed behind its owner's back.
-            unsafe { libc::close(fd) };
-        }
-    }
-    let _ = (&client).read(&mut [0; 8]);
-}
-
 /// Every call that waits, when a kill or a timeout ends it, leaves no waiter behind.
 #[test]
 fn interrupted_calls_leave_no_waiter() {

@@ -26,6 +26,7 @@ pub struct Counters {
 /// Never.
 pub fn counters() -> Counters {
     let Some(hub) = hub::current() else { return Counters::default() };
+    hub.settle_fork();
     let state = hub.state();
     Counters {
         coroutines: state.scheduler.len() - 1,

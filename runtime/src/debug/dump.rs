@@ -53,7 +53,10 @@ pub struct TaskInfo<'a> {
 /// ```
 pub fn dump() -> Dump {
     let rows = match hub::current() {
-        Some(hub) => table::snapshot(&mut hub.state(), Deadline::now()),
+        Some(hub) => {
+            hub.settle_fork();
+            table::snapshot(&mut hub.state(), Deadline::now())
+        }
         None => Vec::new(),
     };
     Dump { rows }

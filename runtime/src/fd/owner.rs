@@ -258,7 +258,11 @@ impl Owner {
         // An older owner of the number left it there when another thread closed it.
         wake_all(state, fd);
         let data = state.readiness.insert(fd, self.id);
-        let registered = state.poller.register(fd, readiness::BITS, data);
+        let mut registered = state.poller.register(fd, readiness::BITS, data);
+        if registered.is_err() && !state.poller.is_intact() {
+            hub.check_poller(state);
+            registered = state.poller.register(fd, readiness::BITS, data);
+        }
         if registered.is_err() {
             state.readiness.remove(fd);
         }

@@ -22,10 +22,10 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         let class = task.class;
         state.stacks.release(class);
     }
-    state.readiness.forget_slot(slot);
+    state.readiness.forget_slots(|forgotten| forgotten == slot);
     state.timers.cancel_all(|alarm| alarm.slot() == slot);
     let queue = task.reason.queue();
-    state.turn.note_lost(slot, queue);
+    state.turn.lose_wait(slot, queue);
     if was_ready {
         pass_baton(&mut state, task.reason);
     }

@@ -164,14 +164,17 @@ pub(crate) fn os_thread_number() -> u64 {
     ID.get()
 }
 
+/// Numbers from here on are of those that no hub numbers.
+pub(crate) const FIRST_OTHER_ID: u64 = 1 << 63;
+
 /// Numbers for those that no hub numbers: above all of a hub's.
 pub(crate) fn unhubbed_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+    static NEXT: AtomicU64 = AtomicU64::new(FIRST_OTHER_ID);
 
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -6,7 +6,6 @@ use crate::hub::turn::wake_waiter;
 use crate::readiness::Direction;
 use crate::scheduler::Outcome;
 use crate::sys::epoll::Patience;
-use crate::sys::process;
 
 /// A thread that sleeps until a deadline and is so much later than that was stopped, or had to
 /// stand back for others: what has come meanwhile was not seen.
@@ -18,24 +17,27 @@ impl Hub {
         let may_sleep = patience != Patience::None;
         let patience =
             if may_sleep && !self.shared.fall_asleep() { Patience::None } else { patience };
-        let State { poller, readiness, scheduler, turn, .. } = state;
-        let events = match poller.wait(patience) {
-            Ok(events) => events,
-            Err(error) => {
-                process::abort_with(&format!("the hub's epoll instance is unusable: {error}"))
-            }
-        };
+        let State { poller, readiness, scheduler, turn, .. } = &mut *state;
+        let waited = poller.wait(patience);
         if may_sleep {
             self.shared.wake_up();
         }
+        let events = match waited {
+            Ok(events) => events,
+            Err(_) => return self.replace_poller(state),
+        };
         if !events.is_empty() {
             turn.idle_looks = 0;
             turn.events += events.len() as u64;
         }
         scheduler.order().arrange(events);
+        let mut is_strange = false;
         for event in events {
             let (data, bits) = (event.u64, event.events);
-            let Some(noted) = readiness.note(data, bits, scheduler.order()) else { continue };
+            let Some(noted) = readiness.note(data, bits, scheduler.order()) else {
+                is_strange = true;
+                continue;
+            };
             for direction in [Direction::Read, Direction::Write] {
                 if let Some(ticket) = noted.woken[direction as usize]
                     && !scheduler.wake(ticket, Outcome::Woken)
@@ -43,6 +45,9 @@ impl Hub {
                     wake_waiter(readiness, scheduler, noted.fd, direction);
                 }
             }
+        }
+        if is_strange || poller.is_suspect() {
+            self.check_poller(state);
         }
     }
 

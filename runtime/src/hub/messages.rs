@@ -42,7 +42,7 @@ impl Hub {
     }
 
     /// Ends a wait that another thread names.
-    fn receive_wake(&self, ticket: Ticket) {
+    pub(super) fn receive_wake(&self, ticket: Ticket) {
         if self.wake(ticket) {
             return;
         }
@@ -55,7 +55,7 @@ impl Hub {
     }
 
     /// Wakes those who wait in the queue at an address, or in any.
-    fn wake_queue(&self, queue: Option<usize>) {
+    pub(super) fn wake_queue(&self, queue: Option<usize>) {
         let mut state = self.state();
         let waits = |reason: Reason| {
             reason.queue().is_some_and(|waits_in| reason::concerns(queue, waits_in))

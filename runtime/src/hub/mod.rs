@@ -12,7 +12,9 @@
 // The hub is found through a thread-local pointer, and suspends the coroutine that runs.
 #![allow(unsafe_code)]
 
+mod debugger;
 pub(crate) mod end;
+mod fork;
 pub(crate) mod give_up;
 pub(crate) mod identity;
 pub(crate) mod interruption;
@@ -20,8 +22,10 @@ mod look;
 mod messages;
 pub(crate) mod no_wait;
 pub(crate) mod panic_hook;
+mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+mod stackless;
 pub(crate) mod stats;
 pub(crate) mod symbols;
 pub(crate) mod table;
@@ -106,6 +110,8 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// This is the child of a fork, and the tables are still the parent's.
+    is_forked: Cell<bool>,
     /// What counts as a deadlock.
     deadlock_scope: Cell<DeadlockScope>,
     state: RefCell<State>,
@@ -130,6 +136,8 @@ pub(crate) struct State {
     deadlock_report: String,
     /// Where the loop stands in its turn.
     pub(crate) turn: turn::Turn,
+    /// What was so at a fork in whose child this is, until the tables are put right.
+    forked: Option<fork::Forked>,
 }
 
 /// What a timer is for.
@@ -259,12 +267,14 @@ pub(crate) fn get() -> io::Result<&'static Hub> {
 #[cold]
 fn make() -> io::Result<&'static Hub> {
     end::arm_guard()?;
+    fork::watch_forks();
     let pointer = Box::into_raw(Box::new(Hub::new()?));
     // SAFETY: the hub was just boxed and is freed by `end_hub` only.
     let hub: &'static Hub = unsafe { &*pointer };
     // SAFETY: the word lives as long as the reporter, both in the hub, and holds the record
     // of the coroutine that runs, or null.
     unsafe { hub.reporter.attach(&raw const hub.running) };
+    hub.shared.seen.show(hub);
     HUB.set(pointer);
     // SAFETY: `end_hub` detaches it before it frees the hub.
     unsafe { hub.shared.watched.attach(hub) };
@@ -301,6 +311,7 @@ impl Hub {
             traced: Cell::new(None),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {
                 scheduler,
@@ -312,6 +323,7 @@ impl Hub {
                 default_class,
                 deadlock_report: String::new(),
                 turn: turn::Turn::new(now),
+                forked: None,
             }),
             shared,
             origin,
@@ -420,6 +432,7 @@ impl Hub {
 
     /// The tasks besides the root, as slot and id.
     pub(crate) fn coroutines(&self) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(slot, _, _)| *slot != ROOT);
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()
@@ -427,6 +440,7 @@ impl Hub {
 
     /// The coroutines that were spawned for an observer, as slot and id.
     pub(crate) fn coroutines_of(&self, observer: *const ()) -> Vec<(u32, u64)> {
+        self.settle_fork();
         let state = self.state.borrow();
         let tasks = state.scheduler.iter().filter(|(_, _, task)| {
             // SAFETY: a task in the table still has its packet.
@@ -445,6 +459,7 @@ impl Hub {
 
     /// How many tasks there are besides the root.
     pub(crate) fn live(&self) -> usize {
+        self.settle_fork();
         self.state.borrow().scheduler.len() - 1
     }
 

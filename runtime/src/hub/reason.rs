@@ -3,8 +3,9 @@
 use std::fmt;
 use std::os::fd::RawFd;
 
-/// The reason of a wait.
+/// The reason of a wait. A debugger knows it by its number, the place in this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Reason {
     /// Let the others run.
     Yield,
@@ -34,8 +35,9 @@ pub(crate) enum Reason {
     Start,
 }
 
-/// What somebody in a wait queue waits for.
+/// What somebody in a wait queue waits for; numbered as [`Reason`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum What {
     /// The others at a barrier.
     Barrier,
@@ -119,7 +121,7 @@ impl Reason {
     }
 
     /// The reason without what tells one wait from another of its kind.
-    pub(crate) fn kind(self) -> &'static str {
+    pub(crate) const fn kind(self) -> &'static str {
         match self {
             Reason::Yield => "its turn",
             Reason::Sleep => "sleep",

@@ -11,11 +11,15 @@
 // Messages are passed as raw pointers, from push to take.
 #![allow(unsafe_code)]
 
+use std::mem;
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::ptr;
 
+use crate::hub::debugger::Seen;
 use crate::hub::task::NewTask;
 use crate::hub::watchdog::watched::Watched;
+use crate::poller;
 use crate::scheduler::Ticket;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU32;
@@ -38,6 +42,8 @@ pub(crate) struct Shared {
     inner: Lock<Inner>,
     /// What the watchdog looks at.
     pub(crate) watched: Watched,
+    /// What a debugger sees of the hub.
+    pub(super) seen: Seen,
 }
 
 /// The part that is behind a lock.
@@ -47,6 +53,8 @@ struct Inner {
     kernel: Option<KernelSide>,
     /// Those outside who can still wake the hub: remote handles and running pool jobs.
     holders: usize,
+    /// Rings in the place of an alarm that other code has closed.
+    second_alarm: Option<OwnedFd>,
 }
 
 /// The fds of a hub that other threads may use. The hub closes them.
@@ -93,6 +101,8 @@ struct Letter {
     message: Message,
 }
 
+/// The first ticket of a hub whose thread is gone in the child of a fork.
+const ORPHANED: u64 = u64::MAX;
 /// The hub does something.
 const AWAKE: u32 = 0;
 /// It is about to sleep in the kernel, so that a message must ring.
@@ -101,7 +111,7 @@ const ASLEEP: u32 = 1;
 const RUNG: u32 = 2;
 
 /// All hubs there ever were at once.
-static HUBS: Records<Shared> = Records::new();
+pub(super) static HUBS: Records<Shared> = Records::new();
 
 /// Takes a record for a new hub.
 pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
@@ -109,8 +119,9 @@ pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         sleep: AtomicU32::new(AWAKE),
-        inner: Lock::new(Inner { kernel: None, holders: 0 }),
+        inner: Lock::new(Inner::EMPTY),
         watched: Watched::new(),
+        seen: Seen::nothing(),
     });
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
@@ -135,10 +146,12 @@ impl Shared {
     /// Refuses all further messages and calls; gives the messages that nobody read. The
     /// record may then be released.
     pub(crate) fn close(&self, next_ticket: u64) -> Messages {
+        self.seen.hide();
         let mut inner = self.inner.lock();
-        *inner = Inner { kernel: None, holders: 0 };
+        let second_alarm = mem::replace(&mut *inner, Inner::EMPTY).second_alarm;
         self.first_ticket.store(next_ticket, Ordering::Release);
         drop(inner);
+        drop(second_alarm);
         self.inbox.take(closed())
     }
 
@@ -163,12 +176,45 @@ impl Shared {
         ticket.number.get() >= first_ticket && self.post(first_ticket, Message::Wake(ticket))
     }
 
+    /// Cuts the record off in the child of a fork, where its hub's thread is gone: all wakes and
+    /// messages are refused for good. Async-signal-safe.
+    pub(crate) fn orphan(&self) {
+        self.inner.free_in_child();
+        // A second alarm stays open: it may be half written.
+        mem::forget(mem::replace(&mut *self.inner.lock(), Inner::EMPTY));
+        self.first_ticket.store(ORPHANED, Ordering::Release);
+        self.inbox.top.store(closed(), Ordering::Release);
+    }
+
+    /// Whether the hub's thread is gone, since this is the child of a fork that it did not call.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.first_ticket() == ORPHANED
+    }
+
+    /// Forgets the other threads in the child of a fork, for the hub of the thread that is left;
+    /// gives what they had asked for. Async-signal-safe.
+    pub(crate) fn begin_anew(&self) -> Messages {
+        self.inner.free_in_child();
+        self.inner.lock().holders = 0;
+        self.inbox.take(ptr::null_mut())
+    }
+
     #[cold]
     fn ring(&self) {
-        let inner = self.inner.lock();
-        if let Some(kernel) = inner.kernel {
-            epoll::eventfd_raise(kernel.alarm);
+        let mut inner = self.inner.lock();
+        let Some(kernel) = inner.kernel else { return };
+        if !epoll::eventfd_raise(kernel.alarm) && inner.second_alarm.is_none() {
+            inner.second_alarm = poller::ring_otherwise(kernel.epoll, kernel.alarm).ok();
         }
+    }
+
+    /// Notes that the hub has other descriptors now.
+    pub(crate) fn set_kernel(&self, kernel: KernelSide) {
+        let mut inner = self.inner.lock();
+        inner.kernel = Some(kernel);
+        let second_alarm = inner.second_alarm.take();
+        drop(inner);
+        drop(second_alarm);
     }
 
     /// Takes all messages, in the order in which they came.
@@ -231,7 +277,8 @@ impl Shared {
         if self.first_ticket() != first_ticket {
             return;
         }
-        inner.holders -= 1;
+        // In the child of a fork those that were counted before count no more.
+        inner.holders = inner.holders.saturating_sub(1);
         let was_last = inner.holders == 0;
         drop(inner);
         if was_last {
@@ -243,6 +290,10 @@ impl Shared {
     pub(crate) fn holders(&self) -> usize {
         self.inner.lock().holders
     }
+}
+
+impl Inner {
+    const EMPTY: Inner = Inner { kernel: None, holders: 0, second_alarm: None };
 }
 
 impl Inbox {
@@ -328,5 +379,4 @@ unsafe impl Send for Inbox {}
 unsafe impl Sync for Inbox {}
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

@@ -73,6 +73,8 @@ pub(crate) struct BodyCalls {
     /// Tells those who wait that no result will come, without running or dropping anything
     /// of the user's. The body is not used after.
     pub(crate) abandon: unsafe fn(NonNull<()>),
+    /// The same for a task that a fork has left behind: its scope does not wait for it.
+    pub(crate) lose: unsafe fn(NonNull<()>),
     /// Tells those who wait for a kill that the task has swallowed it.
     pub(crate) kill_ignored: unsafe fn(NonNull<()>),
     /// Notes the slot that the task got.
@@ -225,6 +227,16 @@ impl Body {
     pub(crate) unsafe fn abandon(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.abandon)(self.data) }
+    }
+
+    /// The same in the child of a fork; see [`BodyCalls::lose`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`abandon`](Body::abandon).
+    pub(crate) unsafe fn lose(self) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { (self.calls.lose)(self.data) }
     }
 
     /// Tells that a kill was swallowed; see [`BodyCalls::kill_ignored`].

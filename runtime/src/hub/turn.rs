@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefMut;
+use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::thread;
@@ -25,6 +26,7 @@ use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::reason::Reason;
+use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Body;
 use crate::hub::task::Task;
@@ -62,12 +64,16 @@ pub(crate) struct Turn {
     lost: u64,
     /// When the stacks were last trimmed.
     trimmed: u64,
+    /// When the poller was last found to be ours still.
+    pub(super) checked: u64,
     /// Idle sleeps in a row after which nothing had happened.
     pub(super) idle_looks: u32,
+    /// When it is said next that the kernel has no stack.
+    pub(super) next_report: u64,
     /// Who waits for coroutines to end, whichever they are.
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
-    lost_waits: Vec<(u32, usize)>,
+    lost_waits: BTreeMap<u32, usize>,
     /// Scratch for the timers that are due.
     due: Vec<Due<Alarm>>,
 }
@@ -94,6 +100,11 @@ pub(crate) fn change_idle_helpers(difference: isize) {
     IDLE_HELPERS.fetch_add((1u64 << 32).wrapping_add_signed(difference as i64), Ordering::AcqRel);
 }
 
+/// Notes that there are no helper threads, in the child of a fork.
+pub(crate) fn forget_helpers() {
+    IDLE_HELPERS.store(0, Ordering::Release);
+}
+
 /// Whether the process has no thread but the caller and idle helpers.
 fn is_alone() -> bool {
     let before = IDLE_HELPERS.load(Ordering::Acquire);
@@ -115,9 +126,11 @@ impl Turn {
             events: 0,
             lost: 0,
             trimmed: now,
+            checked: now,
             idle_looks: 0,
+            next_report: 0,
             ends: None,
-            lost_waits: Vec::new(),
+            lost_waits: BTreeMap::new(),
             due: Vec::new(),
         }
     }
@@ -132,17 +145,22 @@ impl Turn {
         self.ends.is_some()
     }
 
-    /// Notes a coroutine that was given up, and the wait queue that it was in.
-    pub(super) fn note_lost(&mut self, slot: u32, queue: Option<usize>) {
+    /// The wait queue of a task that was given up in one, by a name of its slot, which is
+    /// never used again. A wake by that name has reached nobody.
+    pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
+        self.lost_waits.get(&ticket.slot).copied()
+    }
+
+    /// Notes that a task was given up, and the wait queue that it was in, if any.
+    pub(super) fn lose_wait(&mut self, slot: u32, queue: Option<usize>) {
         self.lost += 1;
         self.lost_waits.extend(queue.map(|queue| (slot, queue)));
     }
 
-    /// The wait queue of a task that was given up in one, by a name of its slot, which is
-    /// never used again. A wake by that name has reached nobody.
-    pub(super) fn lost_wait(&self, ticket: Ticket) -> Option<usize> {
-        let lost = self.lost_waits.iter().find(|(slot, _)| *slot == ticket.slot)?;
-        Some(lost.1)
+    /// Ends the turn: the loop polls before it runs a task.
+    pub(super) fn end_now(&mut self) {
+        self.next_look = 0;
+        self.began = 0;
     }
 
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
@@ -236,10 +254,7 @@ impl Hub {
             if slot == ROOT {
                 break Some(outcome);
             }
-            let coroutine = match coroutine {
-                Some(coroutine) => coroutine,
-                None => start(&mut state, slot),
-            };
+            let Some(coroutine) = coroutine.or_else(|| start(&mut state, slot)) else { continue };
             if let Some(Task { coroutine: Some(next), .. }) = state.scheduler.peek() {
                 next.prefetch();
             }
@@ -276,6 +291,7 @@ impl Hub {
 
     /// Looks at messages, fds and timers, waiting for them if no task is ready.
     fn poll(&self) {
+        self.settle_fork();
         let looks = self.vitals.count_turn();
         self.read_messages();
         let mut state = self.state();
@@ -294,6 +310,7 @@ impl Hub {
         self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.begin(now, looks);
+        self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
     }
 
@@ -305,6 +322,7 @@ impl Hub {
         let now = Deadline::now().as_ns();
         state.turn.note_clock(now);
         trim_stacks(state, now);
+        self.look_after_poller(state, now);
         if let Some(next) = state.timers.next() {
             let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
             return if limit.is_zero() { Patience::None } else { Patience::Limited(limit) };
@@ -397,17 +415,21 @@ pub(super) fn tell_of_end(state: &mut State) {
     }
 }
 
-/// Gives a task its stack.
-fn start(state: &mut State, slot: u32) -> Coroutine {
+/// Gives a task its stack. `None`: the kernel has no memory for a page table, or its limits were
+/// lowered since the stack was reserved; the task is ready again a little later.
+fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
-    let body = task.body.expect("a task that has not run has a body");
-    let killed = task.interrupts.serve_kill();
     let (id, class, spawned_at) = (task.id, task.class, task.spawned_at);
     let stack = match state.stacks.bind(class) {
         Ok(stack) => stack,
-        // The kernel has no memory for a page table, or its limits were lowered since.
-        Err(error) => process::abort_with(&format!("coroutine #{id} has no stack: {error}")),
+        Err(error) => {
+            start_later(state, slot, id, &error);
+            return None;
+        }
     };
+    let task = state.scheduler.get_mut(slot).expect("as above");
+    let body = task.body.expect("a task that has not run has a body");
+    let killed = task.interrupts.serve_kill();
     // SAFETY: the packet of a body that has not run is there.
     let name = unsafe { body.name() };
     let run = move || {
@@ -419,7 +441,7 @@ fn start(state: &mut State, slot: u32) -> Coroutine {
     let coroutine = unsafe { Coroutine::start(stack, id, name, spawned_at, run) };
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
-    coroutine
+    Some(coroutine)
 }
 
 /// What a coroutine does from its first run to its end.

@@ -235,7 +235,8 @@ impl Hub {
         let mut state = self.state.borrow_mut();
         // Nobody may be left waiting by the name of this wait.
         state.scheduler.void_ticket(self.current.get());
-        state.readiness.forget_slot(self.current.get());
+        let slot = self.current.get();
+        state.readiness.forget_slots(|forgotten| forgotten == slot);
         drop(state);
         panic!("code waits that was reached by a switch which the hub knows not of");
     }

@@ -306,5 +306,5 @@ impl Parker {
 }
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

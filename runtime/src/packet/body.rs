@@ -47,6 +47,7 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
         end_locals: end_locals::<T>,
         publish: publish::<T>,
         abandon: abandon::<T>,
+        lose: lose::<T>,
         kill_ignored: kill_ignored::<T>,
         placed: placed::<T>,
         observer: observer::<T>,
@@ -156,6 +157,24 @@ unsafe fn abandon<T>(data: NonNull<()>) {
     let packet: NonNull<Packet<T>> = data.cast();
     // SAFETY: the packet is valid until `DONE` is set.
     unsafe { finish(packet, DONE | ABANDONED) };
+}
+
+/// See [`BodyCalls::lose`].
+///
+/// # Safety
+///
+/// As for [`abandon`].
+unsafe fn lose<T>(data: NonNull<()>) {
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the task has not ended, so its packet is valid.
+    let observer = unsafe { (*packet).head.observer };
+    // SAFETY: as the caller vouches.
+    unsafe { abandon::<T>(data) };
+    if let Some(observer) = observer {
+        // SAFETY: the observer is in the frame of a scope that waits for this coroutine, or
+        // never goes on either. What the coroutine borrows of it is not used any more.
+        unsafe { observer.as_ref().ended() };
+    }
 }
 
 /// Sets `DONE` and wakes who waits: the end of the task's side.

@@ -169,7 +169,7 @@ fn outcome_of(state: u32) -> Outcome {
 }
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests {
     use super::*;
     use std::cell::RefCell;

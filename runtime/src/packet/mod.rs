@@ -246,6 +246,18 @@ impl Head {
         ptr::eq(hub.shared(), self.hub) && self.hub.first_ticket() == self.hub_number
     }
 
+    /// Ends the coroutine for its handle, if its thread is gone in the child of a fork. For the
+    /// handle's side.
+    #[cold]
+    pub(crate) fn lose_if_orphaned(&self) -> bool {
+        let is_orphaned = self.hub.is_orphaned();
+        if is_orphaned {
+            // There is no task's side any more.
+            self.state.fetch_or(DONE | ABANDONED | RELEASED, Ordering::AcqRel);
+        }
+        is_orphaned
+    }
+
     /// The hub that the task belongs to, with what tells it from one that has its record later.
     pub(crate) fn hub(&self) -> (SharedRecord, u64) {
         (self.hub, self.hub_number)

@@ -14,10 +14,14 @@ use std::os::fd::RawFd;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::shared::SharedRecord;
+use crate::signal::caught;
+use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicI32;
 use crate::sys::atomic::Ordering;
 use crate::sys::atomic::fence;
 use crate::sys::epoll;
+use crate::sys::fork::Repair;
+use crate::sys::fork::watch;
 use crate::sys::lock::Lock;
 use crate::sys::records::Record;
 use crate::sys::records::Records;
@@ -35,7 +39,33 @@ struct Bell {
     fd: AtomicI32,
 }
 
+/// All bells: they are shared with the parent in the child of a fork.
+struct Bells;
+
 static BELLS: Records<Bell> = Records::new();
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+impl Repair for Bells {
+    fn prepare(&self) {
+        caught::lock();
+    }
+
+    fn parent(&self) {
+        caught::unlock();
+    }
+
+    /// What rings here is not to ring there.
+    fn child(&self) {
+        caught::unlock();
+        for bell in BELLS.iter() {
+            bell.hub.free_in_child();
+            let fd = bell.fd.load(Ordering::Acquire);
+            if fd != -1 {
+                epoll::renew(fd, epoll::eventfd);
+            }
+        }
+    }
+}
 
 /// Rings for all listeners; async-signal-safe.
 pub(super) fn ring_all() {
@@ -59,6 +89,7 @@ impl Ringing {
     }
 
     fn take(hub: Option<(SharedRecord, u64)>) -> io::Result<Ringing> {
+        watch(&Bells, &IS_WATCHED);
         let left = BELLS.iter().find(|bell| bell.take_from_ended_hub());
         let make = || Bell { hub: Lock::new(None), fd: AtomicI32::new(-1) };
         let ringing = Ringing(left.unwrap_or_else(|| BELLS.claim(make)));

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem;
 
 use crate::signal::bell;
 use crate::sys::atomic::AtomicU32;
@@ -92,6 +93,16 @@ pub(super) fn catch(signals: &[i32]) -> io::Result<()> {
         }
     }
     caught
+}
+
+/// Keeps others from changing what is caught: while the process forks.
+pub(super) fn lock() {
+    mem::forget(BEFORE.lock());
+}
+
+/// Takes [`lock`] back.
+pub(super) fn unlock() {
+    BEFORE.free_forgotten();
 }
 
 /// How often a signal has come; the number goes round.

@@ -148,7 +148,7 @@ impl Signals {
             || Limit::None,
             |fd| {
                 // Cleared first: a signal that comes after the look rings again.
-                epoll::eventfd_clear(fd);
+                epoll::eventfd_clear(fd.as_raw_fd());
                 match self.kinds.iter().find(|heard| take(heard)) {
                     Some(heard) => {
                         // Those of other hubs who wait here were told of what was just cleared.

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr;
 
 use crate::hub;
 use crate::hub::Mode;
@@ -84,6 +85,26 @@ impl<T> Reentrant<T> {
             interrupted();
         }
         Guard { lock: self, _thread: PhantomData }
+    }
+
+    /// Frees the lock in the child of a fork, if who has it is not there any more. Then what it
+    /// guards is made anew: it may be half changed, and what is in a buffer is the parent's.
+    /// Async-signal-safe.
+    pub(super) fn begin_anew(&self, fresh: T) {
+        let (mut inner, was_locked) = self.state.begin_anew(hub::running_hub());
+        let who = Who::runs();
+        let is_gone = |held: Holder| {
+            held.who.thread != who.thread || ![0, who.coroutine].contains(&held.who.coroutine)
+        };
+        if !was_locked && !inner.state.holder.is_some_and(is_gone) {
+            return;
+        }
+        inner.state = State { holder: None, is_passed_on: false };
+        // SAFETY: nobody has a guard who runs again, so nobody refers to the value. The old one
+        // is not dropped.
+        unsafe { ptr::from_ref(&self.value).cast_mut().write(RefCell::new(fresh)) };
+        drop(inner);
+        self.state.wake_all();
     }
 
     /// Takes the lock at the end of the process, if no other thread has it.

@@ -20,10 +20,24 @@ use crate::stdio::raw::Raw;
 use crate::stdio::standard_descriptor;
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::fork::Repair;
+use crate::sys::fork::watch;
 use crate::sys::process::at_exit;
 
 static OUTPUT: Reentrant<Output> = Reentrant::new(Output::Unused);
 static ERROR: Reentrant<Raw> = Reentrant::new(Raw::new(libc::STDERR_FILENO));
+
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Both streams, as a fork concerns them.
+struct Streams;
+
+impl Repair for Streams {
+    fn child(&self) {
+        OUTPUT.begin_anew(Output::Unused);
+        ERROR.begin_anew(Raw::new(libc::STDERR_FILENO));
+    }
+}
 
 /// The standard output and its buffer.
 enum Output {
@@ -122,6 +136,7 @@ impl Stdout {
     ///
     /// It is not locked then.
     pub fn lock(&self) -> StdoutLock<'static> {
+        watch(&Streams, &IS_WATCHED);
         StdoutLock { guard: OUTPUT.lock(), _handle: PhantomData }
     }
 }
@@ -137,6 +152,7 @@ impl Stderr {
     ///
     /// It is not locked then.
     pub fn lock(&self) -> StderrLock<'static> {
+        watch(&Streams, &IS_WATCHED);
         StderrLock { guard: ERROR.lock(), _handle: PhantomData }
     }
 }

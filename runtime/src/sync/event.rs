@@ -370,5 +370,4 @@ impl fmt::Debug for Event {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

@@ -160,7 +160,7 @@ impl<N> fmt::Debug for Line<N> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<N> Line<N> {
     /// How many wait, for tests that have to know that somebody does.
     pub(super) fn waiting(&self) -> usize {

@@ -318,5 +318,4 @@ impl fmt::Debug for Permits {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

@@ -418,5 +418,4 @@ impl fmt::Debug for RawLock {
 }
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;

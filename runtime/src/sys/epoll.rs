@@ -5,8 +5,8 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -44,18 +44,41 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Adds one to an eventfd; async-signal-safe. A full counter is as good as one more.
-pub(crate) fn eventfd_raise(fd: RawFd) {
+/// Adds one to an eventfd; async-signal-safe. A full counter is as good as one more. False if it
+/// is none: other code has closed it.
+pub(crate) fn eventfd_raise(fd: RawFd) -> bool {
     let one = 1u64;
     // SAFETY: `one` is readable for its eight bytes; a wrong fd makes the call fail only.
-    unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+    let written = unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+    written != -1 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
-/// Sets an eventfd back to zero.
-pub(crate) fn eventfd_clear(fd: BorrowedFd<'_>) {
+/// Sets an eventfd back to zero. False if it was, or if it is none.
+pub(crate) fn eventfd_clear(fd: RawFd) -> bool {
     let mut count = 0u64;
     // SAFETY: `count` is writable for its eight bytes.
-    unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
+    let read = unsafe { libc::read(fd, (&raw mut count).cast(), size_of::<u64>()) };
+    read != -1
+}
+
+/// Closes a descriptor that the caller owns by its number, whatever that gives.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: the caller owns it; a number that is none makes the call fail only.
+    unsafe { libc::close(fd) };
+}
+
+/// Puts a new file under the number of a descriptor: in the child of a fork, which shares the old
+/// file with the parent. What was there is closed here alone. Without room for a new one the
+/// number stays closed. Async-signal-safe.
+pub(crate) fn renew(fd: RawFd, make: impl Fn() -> io::Result<OwnedFd>) {
+    close(fd);
+    let Ok(new) = make() else { return };
+    if new.as_raw_fd() == fd {
+        let _ = new.into_raw_fd();
+        return;
+    }
+    // SAFETY: the numbers are checked by the kernel; that of `fd` was closed above.
+    unsafe { libc::dup3(new.as_raw_fd(), fd, libc::O_CLOEXEC) };
 }
 
 /// Adds an fd to an epoll instance.
@@ -93,11 +116,7 @@ pub(crate) enum Patience {
 
 /// Fills the spare capacity of `events` with what is ready.
 #[inline]
-pub(crate) fn wait(
-    epoll: BorrowedFd<'_>,
-    events: &mut Vec<Event>,
-    patience: Patience,
-) -> io::Result<()> {
+pub(crate) fn wait(epoll: RawFd, events: &mut Vec<Event>, patience: Patience) -> io::Result<()> {
     events.clear();
     let room = events.spare_capacity_mut();
     let room_ptr: *mut Event = room.as_mut_ptr().cast();
@@ -114,7 +133,7 @@ pub(crate) fn wait(
 
 /// Waits to the nanosecond where the kernel can (5.11), else to the millisecond above.
 fn wait_limited(
-    epoll: BorrowedFd<'_>,
+    epoll: RawFd,
     room: *mut Event,
     len: libc::c_int,
     limit: Duration,
@@ -129,7 +148,7 @@ fn wait_limited(
         let result = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
-                epoll.as_raw_fd(),
+                epoll,
                 room,
                 len,
                 &raw const limit,
@@ -149,13 +168,13 @@ fn wait_limited(
 }
 
 fn wait_ms(
-    epoll: BorrowedFd<'_>,
+    epoll: RawFd,
     room: *mut Event,
     len: libc::c_int,
     limit_ms: libc::c_int,
 ) -> io::Result<libc::c_int> {
     // SAFETY: the callers pass room for `len` events.
-    check(unsafe { libc::epoll_wait(epoll.as_raw_fd(), room, len, limit_ms) })
+    check(unsafe { libc::epoll_wait(epoll, room, len, limit_ms) })
 }
 
 /// Blocks the OS thread until `fd` is ready for `bits` or the limit has passed; the

@@ -12,7 +12,6 @@ use crate::sys::clock::timespec;
 /// Blocks the OS thread while `word` holds `expected`, until a wake or the deadline.
 ///
 /// It may return early (a signal, a stray wake), so the caller looks at the word again.
-#[cfg(not(loom))]
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
     let limit;
     let limit_ptr = if deadline.is_never() {
@@ -35,7 +34,6 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) {
 }
 
 /// Wakes at most `count` threads that sleep on `word`.
-#[cfg(not(loom))]
 pub(crate) fn wake(word: &AtomicU32, count: i32) {
     // SAFETY: FUTEX_WAKE only looks the address up; nothing is read or written there.
     unsafe {
@@ -47,11 +45,3 @@ pub(crate) fn wake(word: &AtomicU32, count: i32) {
         )
     };
 }
-
-#[cfg(loom)]
-pub(crate) fn wait(_word: &AtomicU32, _expected: u32, _deadline: Deadline) {
-    loom::thread::yield_now();
-}
-
-#[cfg(loom)]
-pub(crate) fn wake(_word: &AtomicU32, _count: i32) {}

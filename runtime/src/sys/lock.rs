@@ -53,14 +53,7 @@ impl<T> RefUnwindSafe for Lock<T> {}
 
 impl<T> Lock<T> {
     /// Makes a free lock.
-    #[cfg(not(loom))]
     pub(crate) const fn new(value: T) -> Lock<T> {
-        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
-    }
-
-    /// Makes a free lock.
-    #[cfg(loom)]
-    pub(crate) fn new(value: T) -> Lock<T> {
         Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
     }
 
@@ -72,6 +65,17 @@ impl<T> Lock<T> {
             self.lock_contended();
         }
         Guard { lock: self, _thread: PhantomData }
+    }
+
+    /// Frees the lock for the only thread of a process: the child of a fork, where whoever held
+    /// it is gone. True if somebody did, and may have left the value half changed.
+    pub(crate) fn free_in_child(&self) -> bool {
+        self.word.swap(FREE, Ordering::Relaxed) != FREE
+    }
+
+    /// Frees the lock for whoever has taken it and forgotten the guard.
+    pub(crate) fn free_forgotten(&self) {
+        drop(Guard { lock: self, _thread: PhantomData });
     }
 
     #[cold]
@@ -127,7 +131,7 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;

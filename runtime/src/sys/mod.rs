@@ -10,6 +10,7 @@ pub(crate) mod atomic;
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod file;
+pub(crate) mod fork;
 pub(crate) mod frames;
 pub(crate) mod futex;
 pub(crate) mod lock;

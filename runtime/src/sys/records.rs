@@ -24,9 +24,9 @@ pub(crate) struct Records<T: 'static> {
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Record<T: 'static> {
-    used: AtomicBool,
-    next: AtomicPtr<Record<T>>,
-    value: T,
+    pub(crate) used: AtomicBool,
+    pub(crate) next: AtomicPtr<Record<T>>,
+    pub(crate) value: T,
 }
 
 impl<T: Sync> Records<T> {

@@ -1,7 +1,6 @@
 //! The configuration of a thread pool.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -91,7 +90,7 @@ impl Builder {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(cores);
         let lane = Lane::named(self.name, threads, self.idle_timeout);
-        ThreadPool { pool: Arc::new(Pool::new(lane, self.queue_limit)) }
+        ThreadPool { pool: Pool::new(lane, self.queue_limit) }
     }
 }
 

@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use crate::hub;
+use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::join::interrupted;
 use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
+use crate::threadpool::forks::Place;
 use crate::threadpool::holder::Holder;
 use crate::threadpool::lane::Lane;
 use crate::threadpool::lane::Reach;
@@ -24,6 +26,8 @@ pub(super) struct Pool {
     desk: WaitQueue<Desk>,
     /// Those wait here who want all jobs to be done. Its lock is taken before the desk's.
     ends: WaitQueue<()>,
+    /// Where the child of a fork finds the pool.
+    place: Place,
 }
 
 /// The jobs of a pool, counted.
@@ -42,9 +46,25 @@ impl Reach for Arc<Pool> {
 }
 
 impl Pool {
-    pub(super) fn new(lane: Lane, line_max: usize) -> Pool {
-        let desk = Desk { in_line: 0, running: 0, is_shut: false };
-        Pool { lane, line_max, desk: WaitQueue::new(desk), ends: WaitQueue::new(()) }
+    pub(super) fn new(lane: Lane, line_max: usize) -> Arc<Pool> {
+        let desk = WaitQueue::new(Desk { in_line: 0, running: 0, is_shut: false });
+        let ends = WaitQueue::new(());
+        let pool = Arc::new(Pool { lane, line_max, desk, ends, place: Place::new() });
+        pool.place.put(&pool);
+        pool
+    }
+
+    /// Forgets all threads and jobs in the child of a fork, but for one that the running code
+    /// is part of. Who waited for them goes on.
+    pub(super) fn begin_anew(&self, own: Option<&Hub>) {
+        self.lane.begin_anew();
+        let (mut inner, _) = self.desk.begin_anew(own);
+        inner.state.in_line = 0;
+        inner.state.running = usize::from(self.lane.is_here());
+        drop(inner);
+        drop(self.ends.begin_anew(own));
+        self.desk.wake_all();
+        self.ends.wake_all();
     }
 
     /// Counts a job that is about to be put in line. False if the pool was shut down.
@@ -86,7 +106,8 @@ impl Pool {
     /// Counts a job that leaves the line.
     pub(super) fn begin_job(&self) {
         let mut inner = self.desk.lock();
-        inner.state.in_line -= 1;
+        // In the child of a fork those that were counted before count no more.
+        inner.state.in_line = inner.state.in_line.saturating_sub(1);
         inner.state.running += 1;
         drop(inner);
         if self.line_max != usize::MAX {
@@ -97,7 +118,7 @@ impl Pool {
     /// Counts a job whose result has been handed over.
     pub(super) fn end_job(&self) {
         let mut inner = self.desk.lock();
-        inner.state.running -= 1;
+        inner.state.running = inner.state.running.saturating_sub(1);
         let was_last = inner.state.is_idle();
         drop(inner);
         if was_last {

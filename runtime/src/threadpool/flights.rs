@@ -22,7 +22,10 @@ use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::What;
 use crate::packet::drop_quietly;
+use crate::sys::atomic::AtomicBool;
 use crate::sys::clock::Deadline;
+use crate::sys::fork::Repair;
+use crate::sys::fork::watch;
 use crate::sys::lock::Lock;
 use crate::threadpool::holder::Holder;
 use crate::threadpool::lane::LOOKUPS;
@@ -35,6 +38,8 @@ pub struct Flights<V: 'static> {
     lane: &'static Lane,
     /// A name's flight is in the list of its hash.
     lists: [Lock<List<V>>; LISTS],
+    /// Whether forks concern it already.
+    is_watched: AtomicBool,
 }
 
 /// The flights of a list; the newest first.
@@ -80,7 +85,8 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
     }
 
     pub(super) const fn on(lane: &'static Lane) -> Flights<V> {
-        Flights { lane, lists: [const { Lock::new(None) }; LISTS] }
+        let lists = [const { Lock::new(None) }; LISTS];
+        Flights { lane, lists, is_watched: AtomicBool::new(false) }
     }
 
     /// Looks a name up by `f`, on a thread of the lane for names, or waits for the answer of
@@ -114,6 +120,7 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
         if hub.is_unwinding() {
             return Err(error::unwinding());
         }
+        watch(self, &self.is_watched);
         let (flight, is_new) = self.board(name);
         flight.carry(hub);
         if is_new {
@@ -213,6 +220,16 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
     }
 }
 
+impl<V: Send + Sync> Repair for Flights<V> {
+    /// The threads are gone that were at it: who asks, asks anew.
+    fn child(&self) {
+        for list in &self.lists {
+            list.free_in_child();
+            mem::forget(list.lock().take());
+        }
+    }
+}
+
 impl<V> Flight<V> {
     /// Keeps a hub, one of whose tasks waits, from a deadlock until the answer is there.
     fn carry(&self, hub: &Hub) {
@@ -270,5 +287,5 @@ impl<V> fmt::Debug for Flights<V> {
 }
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

@@ -24,6 +24,7 @@ use crate::hub::turn::change_idle_helpers;
 use crate::packet::drop_quietly;
 use crate::sys::clock::Deadline;
 use crate::threadpool::flights;
+use crate::threadpool::forks;
 use crate::wait_queue::WaitQueue;
 
 /// What stands in line.
@@ -158,6 +159,18 @@ impl Lane {
         }
     }
 
+    /// Forgets all threads and jobs in the child of a fork, but for the thread that is left.
+    pub(super) fn begin_anew(&self) {
+        let (mut inner, _) = self.queue.begin_anew(None);
+        let queue = &mut inner.state;
+        // The jobs are the parent's: here they are neither run nor dropped.
+        mem::forget((queue.front.take(), queue.back.take()));
+        queue.waiting = 0;
+        queue.void = 0;
+        queue.idle = 0;
+        queue.threads = usize::from(self.is_here());
+    }
+
     /// Whether the running code is that of a job of this lane, or one of its coroutines.
     pub(super) fn is_here(&self) -> bool {
         WORKS_FOR.get() == ptr::from_ref(self).addr()
@@ -225,6 +238,7 @@ impl Lane {
 
     /// Starts a thread that is counted already.
     fn start_thread(reach: &impl Reach) {
+        forks::watch_pools();
         let this = reach.lane();
         let builder = thread::Builder::new().name(this.name.clone().into_owned());
         let there = reach.clone();

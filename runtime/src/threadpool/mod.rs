@@ -9,6 +9,7 @@ mod blocking;
 mod builder;
 mod desk;
 mod flights;
+mod forks;
 mod handle;
 mod holder;
 mod job;
@@ -32,5 +33,5 @@ pub(crate) use crate::threadpool::blocking::meet;
 pub(crate) use crate::threadpool::lane::jobs;
 
 #[cfg(test)]
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(miri))]
 mod tests;

@@ -166,6 +166,17 @@ impl<P> List<P> {
         wake
     }
 
+    /// Removes all nodes but those that `is_kept` names by the names of their waits.
+    pub(crate) fn keep(&mut self, is_kept: impl Fn(WakeRef) -> bool) {
+        loop {
+            let node = self.find(|_, wake| !is_kept(wake));
+            if node.is_null() {
+                return;
+            }
+            self.remove(node);
+        }
+    }
+
     /// The first node such as `look` asks for; null is none.
     fn find(&self, mut look: impl FnMut(&P, WakeRef) -> bool) -> *const Node<P> {
         let mut at = self.first;
@@ -319,7 +330,7 @@ impl Nodes {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 impl<P> List<P> {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {

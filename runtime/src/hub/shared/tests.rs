@@ -13,8 +13,9 @@ fn open_alone() -> SharedRecord {
         first_ticket: AtomicU64::new(1),
         inbox: Inbox { top: AtomicPtr::new(closed()) },
         sleep: AtomicU32::new(AWAKE),
-        inner: Lock::new(Inner { kernel: None, holders: 0 }),
+        inner: Lock::new(Inner::EMPTY),
         watched: Watched::new(),
+        seen: Seen::nothing(),
     });
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
