@@ -81,7 +81,10 @@ pub(super) fn run(program: &mut Program<'_>, fault: Fault) {
                 let expected = match receiver {
                     None => Err(false),
                     Some(_) if is_full => Err(true),
-                    Some(_) => Ok(model.push_back(number)),
+                    Some(_) => {
+                        model.push_back(number);
+                        Ok(())
+                    }
                 };
                 assert_eq!(sender.send(Value::new(number, &live)), expected);
             }

@@ -270,8 +270,9 @@ mod tests {
     #[test]
     fn what_is_waited_for_follows_the_number() {
         let reason = Reason::Queue(What::WriteLock, 0);
+        let place = ptr::from_ref(&reason).cast::<u8>().wrapping_add(1);
         // SAFETY: the first field of a variant, a byte, follows the number.
-        let what = unsafe { *ptr::from_ref(&reason).cast::<u8>().add(1) };
+        let what = unsafe { *place };
         assert_eq!(what, What::WriteLock as u8);
     }
 }

@@ -60,6 +60,7 @@ impl Repair for Hubs {
         shared::for_each(|record| {
             if own_record.is_none_or(|own| !std::ptr::eq(own, record)) {
                 record.orphan();
+                record.watched.cut_off();
             }
         });
         if let Some(hub) = own {
@@ -83,6 +84,7 @@ impl Hub {
             abort_with("fork was called inside of the hub, as by an allocator: it cannot go on");
         };
         state.poller.renew();
+        self.shared.watched.renew();
         // The loop comes to its poll before it runs anybody.
         state.turn.end_now();
         // From here on ids are greater than those of all tasks that there are.

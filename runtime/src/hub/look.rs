@@ -1,11 +1,15 @@
-//! The loop's looks at I/O: whom epoll wakes, and that nobody is timed out who was answered.
+//! The loop's looks at I/O and at timers: whom each wakes, and that nobody is timed out who was
+//! answered.
 
+use crate::hub::Alarm;
 use crate::hub::Hub;
 use crate::hub::State;
+use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::turn::wake_waiter;
 use crate::readiness::Direction;
 use crate::scheduler::Outcome;
 use crate::sys::epoll::Patience;
+use crate::timers::Due;
 
 /// A thread that sleeps until a deadline and is so much later than that was stopped, or had to
 /// stand back for others: what has come meanwhile was not seen.
@@ -78,4 +82,30 @@ impl Hub {
             }
         }
     }
+}
+
+/// Wakes whom a timer was for.
+pub(super) fn fire_timers(state: &mut State, now: u64) {
+    if state.timers.is_empty() {
+        return;
+    }
+    let mut due = std::mem::take(&mut state.turn.due);
+    state.timers.expire(now, &mut due);
+    for ties in due.chunk_by_mut(|a, b| a.deadline == b.deadline) {
+        state.scheduler.order().arrange(ties);
+    }
+    for Due { value, .. } in due.drain(..) {
+        match value {
+            Alarm::Wait(ticket) => {
+                state.scheduler.wake(ticket, Outcome::TimedOut);
+            }
+            Alarm::Scope { slot, scope } => {
+                if let Some(task) = state.scheduler.get_mut(slot) {
+                    task.interrupts.fire(scope);
+                    interrupt_if_blocked(state, slot);
+                }
+            }
+        }
+    }
+    state.turn.due = due;
 }

@@ -25,7 +25,7 @@ use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::inspect::Resumed;
-use crate::hub::interruption::interrupt_if_blocked;
+use crate::hub::look::fire_timers;
 use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
 use crate::hub::table;
@@ -75,7 +75,7 @@ pub(crate) struct Turn {
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
     lost_waits: BTreeMap<u32, usize>,
     /// Scratch for the timers that are due.
-    due: Vec<Due<Alarm>>,
+    pub(super) due: Vec<Due<Alarm>>,
 }
 
 /// A turn runs at most this many tasks,
@@ -442,32 +442,6 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)
-}
-
-/// Wakes whom a timer was for.
-fn fire_timers(state: &mut State, now: u64) {
-    if state.timers.is_empty() {
-        return;
-    }
-    let mut due = std::mem::take(&mut state.turn.due);
-    state.timers.expire(now, &mut due);
-    for ties in due.chunk_by_mut(|a, b| a.deadline == b.deadline) {
-        state.scheduler.order().arrange(ties);
-    }
-    for Due { value, .. } in due.drain(..) {
-        match value {
-            Alarm::Wait(ticket) => {
-                state.scheduler.wake(ticket, Outcome::TimedOut);
-            }
-            Alarm::Scope { slot, scope } => {
-                if let Some(task) = state.scheduler.get_mut(slot) {
-                    task.interrupts.fire(scope);
-                    interrupt_if_blocked(state, slot);
-                }
-            }
-        }
-    }
-    state.turn.due = due;
 }
 
 fn trim_stacks(state: &mut State, now: u64) {

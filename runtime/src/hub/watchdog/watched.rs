@@ -83,6 +83,17 @@ impl Watched {
         self.vitals.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
+    /// In a process that was forked off, which has one thread, and so without the lock: the hub
+    /// is that thread's from now on.
+    pub(crate) fn renew(&self) {
+        self.thread.store(threads::current_id(), Ordering::Relaxed);
+    }
+
+    /// As [`renew`](Watched::renew), of a hub whose thread is not there.
+    pub(crate) fn cut_off(&self) {
+        self.vitals.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
     /// Where the words are, while somebody looks.
     fn target(&self, _looking: &Guard<'_, ()>) -> Option<Target> {
         let vitals = self.vitals.load(Ordering::Relaxed);
