@@ -160,7 +160,7 @@ fn a_thread_may_end_in_the_middle_of_anything() {
         };
         let (first, second, third) = (counts(), counts(), counts());
         drop(spawn(move || {
-            let lent = vec![first];
+            let lent = [first];
             scope(|scope| {
                 scope.spawn(|| {
                     park();
@@ -174,7 +174,7 @@ fn a_thread_may_end_in_the_middle_of_anything() {
             panic!("it waits in the middle of this");
         }));
         drop(spawn(move || {
-            let lazy = LazyLock::new(|| park());
+            let lazy = LazyLock::new(park);
             let _held = third;
             LazyLock::force(&lazy);
         }));
@@ -280,7 +280,7 @@ fn kept() -> Kept {
         Box::new(move || _ = (group.kill(), group.join_timeout(SHORT), group)),
         Box::new(move || _ = (pool.is_full(), pool.kill(), pool)),
         Box::new(move || _ = (guard, again)),
-        Box::new(move || _ = (mutex.lock().is_ok(), reentrant.lock().clone())),
+        Box::new(move || _ = (mutex.lock().is_ok(), *reentrant.lock())),
         Box::new(move || drop(permit)),
         Box::new(move || _ = (event.set(), event.wait_timeout(SHORT))),
         Box::new(move || _ = (setter.set(4), result.get().is_ok())),
@@ -517,7 +517,7 @@ fn a_payload_may_do_what_it_likes_when_it_is_dropped() {
         let payload = caught(&mut || drop(task.take()));
         assert!(nth(payload));
         // The joiner has it.
-        let mut payload = spawn(throw(1)).join().map(|()| ()).err();
+        let mut payload = spawn(throw(1)).join().err();
         let second = caught(&mut || drop(payload.take()));
         assert!(nth(second));
         // In a scope it is replaced by the message of the scope.
@@ -727,8 +727,10 @@ fn child_overflows_on_a_thread_of_cs() {
     // SAFETY: the function is one for a thread, and wants nothing.
     let error = unsafe { libc::pthread_create(thread.as_mut_ptr(), none.cast(), body, none) };
     assert_eq!(error, 0);
-    // SAFETY: it was just made, and is waited for once.
-    unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+    // SAFETY: it was just made.
+    let thread = unsafe { thread.assume_init() };
+    // SAFETY: it is waited for once.
+    unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
 }
 
 /// The limits of the process are not ours to change.

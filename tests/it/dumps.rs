@@ -80,6 +80,8 @@ fn park_here() {
     park();
 }
 
+// The closure is the frame that is looked for.
+#[allow(clippy::redundant_closure)]
 #[test]
 fn a_backtrace_leads_from_the_entry_to_the_line_that_waits() {
     run(|| {

@@ -130,7 +130,7 @@ fn a_planted_fault_is_found_and_replayed() {
         .expect("it is such a line");
     let seed = seed.split(';').next().unwrap();
     let again: Vec<String> = failure(&[("COROVENT_SEED", seed), ("COROVENT_CELL", cell)]);
-    assert_eq!(again, [line.clone()]);
+    assert_eq!(&again, std::slice::from_ref(line));
 }
 
 #[test]
