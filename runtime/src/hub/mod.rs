@@ -26,6 +26,8 @@ pub(crate) mod panic_hook;
 mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+#[cfg(feature = "tracing")]
+mod spans;
 mod stackless;
 pub(crate) mod stats;
 pub(crate) mod symbols;
@@ -116,6 +118,9 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// Whether a subscriber of `tracing` is being told of a switch.
+    #[cfg(feature = "tracing")]
+    telling: Cell<bool>,
     /// This is the child of a fork, and the tables are still the parent's.
     is_forked: Cell<bool>,
     /// What counts as a deadlock.
@@ -256,6 +261,14 @@ pub(crate) fn has_locals() -> bool {
     with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
+/// Leaves the spans that the coroutine which ends has left entered.
+#[cfg(feature = "tracing")]
+fn end_spans() {
+    if let Some(hub) = running_hub() {
+        hub.end_spans();
+    }
+}
+
 /// Notes that the running code has taken items out of a queue, or has put them back: if it is a
 /// coroutine, the end of its hub concerns others then.
 pub(crate) fn change_items_out(difference: isize) {
@@ -330,6 +343,8 @@ impl Hub {
             traced: Cell::new(None),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            #[cfg(feature = "tracing")]
+            telling: Cell::new(false),
             is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {
