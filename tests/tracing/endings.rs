@@ -38,7 +38,7 @@ fn a_kill_unwinds_inside_of_the_span() {
             let _noisy = Noisy("unwinds");
             sleep(LONG);
         });
-        yield_now();
+        support::until_waiting(1);
         let _root = info_span!("root").entered();
         assert!(victim.kill());
         info!("killed");

@@ -69,10 +69,12 @@ fn check_two(log: &Log) {
         start.set();
         spawn(|| info!("outside")).join().unwrap();
         handles.into_iter().for_each(|handle| handle.join().unwrap());
+        // What the subscriber has spawned.
+        while debug::counters().coroutines > 0 {
+            yield_now();
+        }
     });
-    let mut lines = log.take();
-    lines.sort();
-    assert_eq!(lines, ["outer:inner: one", "outer:inner: two", "outside"]);
+    log.check(&["outer:inner: one", "outer:inner: two", "outside"]);
 }
 
 #[test]
@@ -238,7 +240,9 @@ fn a_subscriber_may_wake_spawn_and_send() {
             info!("read");
         });
         reader.join().unwrap();
-        yield_now();
+        while debug::counters().coroutines > 0 {
+            yield_now();
+        }
     });
     log.check(&["reader: read"]);
     assert_eq!(spawned.load(Ordering::Relaxed), 1);
@@ -259,7 +263,9 @@ fn a_subscriber_may_kill_whom_it_is_told_of() {
             corovent::sleep(Duration::from_secs(1000));
         });
         VICTIM.set(Some(victim));
-        yield_now();
+        while log.count(Told::Exit, "victim") == 0 {
+            yield_now();
+        }
         let victim = VICTIM.take().unwrap();
         assert!(victim.join().unwrap_err().is::<Killed>());
         info!("root");
@@ -314,14 +320,16 @@ fn a_subscriber_that_always_has_a_current_span_ends_no_program() {
 fn a_subscriber_may_be_replaced_while_a_coroutine_waits() {
     let (first, guard) = Log::set();
     support::run(|| {
-        let waiting = spawn(|| {
-            let span = info_span!("first");
-            let _entered = span.enter();
-            yield_now();
-            yield_now();
-            info!("to the second");
+        let signal = Rc::new(Signal::new());
+        let waiting = spawn({
+            let signal = Rc::clone(&signal);
+            move || {
+                let _span = info_span!("first").entered();
+                signal.wait();
+                info!("to the second");
+            }
         });
-        yield_now();
+        support::until_waiting(1);
         drop(guard);
         let (second, _guard) = Log::set();
         let other = spawn(|| {
@@ -329,6 +337,7 @@ fn a_subscriber_may_be_replaced_while_a_coroutine_waits() {
             yield_now();
             info!("inside");
         });
+        signal.set();
         waiting.join().unwrap();
         other.join().unwrap();
         second.check(&["to the second", "second: inside"]);
