@@ -261,14 +261,6 @@ pub(crate) fn has_locals() -> bool {
     with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
-/// Leaves the spans that the coroutine which ends has left entered.
-#[cfg(feature = "tracing")]
-fn end_spans() {
-    if let Some(hub) = running_hub() {
-        hub.end_spans();
-    }
-}
-
 /// Notes that the running code has taken items out of a queue, or has put them back: if it is a
 /// coroutine, the end of its hub concerns others then.
 pub(crate) fn change_items_out(difference: isize) {
