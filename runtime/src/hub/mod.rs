@@ -258,14 +258,6 @@ pub(crate) fn has_locals() -> bool {
     with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
 }
 
-/// Leaves the spans that the coroutine which ends has left entered.
-#[cfg(feature = "tracing")]
-fn end_spans() {
-    if let Some(hub) = running_hub() {
-        hub.end_spans();
-    }
-}
-
 /// The hub of this thread, made if it has none.
 #[inline]
 pub(crate) fn get() -> io::Result<&'static Hub> {

@@ -194,7 +194,9 @@ impl Body {
             check_end(slot);
         }
         #[cfg(feature = "tracing")]
-        hub::end_spans();
+        if let Some(hub) = hub::running_hub() {
+            hub.end_spans();
+        }
         // SAFETY: it was executed, and `run` of the hub takes the task out of the table before
         // anybody looks at it again.
         unsafe { self.publish() };
