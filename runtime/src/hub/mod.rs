@@ -28,7 +28,6 @@ pub(crate) mod reason;
 pub(crate) mod shared;
 mod stackless;
 pub(crate) mod stats;
-pub(crate) mod symbols;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
