@@ -31,7 +31,6 @@ pub(crate) mod shared;
 mod spans;
 mod stackless;
 pub(crate) mod stats;
-pub(crate) mod symbols;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
