@@ -26,7 +26,6 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("UdpSocket::send_to", "loopback never says that there is no room"),
     ("run", "tests/it/running.rs: it is the whole of a thread"),
     ("shield", "a column"),
-    ("assert_waits", "waits as its closure does"),
     ("timeout", "a column"),
     ("Sender::send", "lets others run now and then, and never blocks"),
     ("Flights::look_up", "inside of names' lookups"),
