@@ -27,9 +27,10 @@ pub(crate) mod panic_hook;
 mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+#[cfg(feature = "tracing")]
+mod spans;
 mod stackless;
 pub(crate) mod stats;
-pub(crate) mod symbols;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
@@ -116,6 +117,9 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// Whether a subscriber of `tracing` is being told of a switch.
+    #[cfg(feature = "tracing")]
+    telling: Cell<bool>,
     /// This is the child of a fork, and the tables are still the parent's.
     is_forked: Cell<bool>,
     /// What counts as a deadlock.
@@ -320,6 +324,8 @@ impl Hub {
             traced: Cell::new(None),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            #[cfg(feature = "tracing")]
+            telling: Cell::new(false),
             is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {

@@ -35,7 +35,7 @@ use crate::sys::threads;
 pub(super) struct Sight {
     /// The coroutine whose code ran; `None` for the root.
     pub(super) coroutine: Option<Who>,
-    /// Addresses inside of the functions, innermost first.
+    /// Where the calls return to, innermost first; the first is behind where the code stood.
     pub(super) frames: Vec<usize>,
 }
 
@@ -190,15 +190,15 @@ impl Buffer {
             let go_on = frame.code != 0 && (on_stack || !was_on_stack);
             if found && go_on {
                 was_on_stack |= on_stack;
-                // A return address may be that of the next line, or function.
-                let inside = frame.code - usize::from(len > 0);
-                self.frames[len].store(inside, Ordering::Relaxed);
+                // As if the interrupted code had called, like the others.
+                let returns_to = frame.code + usize::from(len == 0);
+                self.frames[len].store(returns_to, Ordering::Relaxed);
                 len += 1;
             }
             go_on && len < FRAMES_MAX
         });
         if len == 0 && code != 0 {
-            self.frames[0].store(code, Ordering::Relaxed);
+            self.frames[0].store(code + 1, Ordering::Relaxed);
             len = 1;
         }
         self.len.store(len, Ordering::Relaxed);
