@@ -31,6 +31,7 @@ use crate::sys::atomic::AtomicBool;
 use crate::sys::fork::Repair;
 use crate::sys::fork::watch;
 use crate::sys::process::abort_with;
+use crate::sys::process::free_print_error;
 
 /// What was so at the fork, until the tables are put right.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub(super) fn watch_forks() {
 
 impl Repair for Hubs {
     fn child(&self) {
+        hub::free_first_hub_lock();
+        free_print_error();
         let own = hub::running_hub();
         let own_record = own.map(Hub::shared);
         shared::for_each(|record| {

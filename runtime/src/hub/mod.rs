@@ -227,6 +227,12 @@ pub(crate) fn at_first_hub(call: fn()) {
     *AT_FIRST_HUB.lock() = Some(call);
 }
 
+/// Lets the child of a fork make hubs although another thread of the parent was about to. A
+/// function that was just taken is called in the parent alone.
+fn free_first_hub_lock() {
+    AT_FIRST_HUB.free_in_child();
+}
+
 /// Counts an operation that need not wait; lets the others run after many in a row. If
 /// something wants the coroutine, it is thrown before anything has moved.
 #[inline]
