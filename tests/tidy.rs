@@ -274,6 +274,7 @@ fn tests_named(page: &str) -> BTreeSet<String> {
 /// calls by another name.
 fn jobs(script: &str) -> impl Iterator<Item = &str> {
     let functions = script.lines().filter_map(|line| line.strip_suffix("() {"));
+    let functions = functions.map(|name| name.strip_prefix("job_").unwrap_or(name));
     let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let cases = script.lines().filter_map(|line| line.trim().split_once(") "));
     let cases = cases.map(|(name, _)| name).filter(is_name);
