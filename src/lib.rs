@@ -4,6 +4,9 @@
 //! [tokio]: crate::_documentation::coming_from_tokio
 //! [io_models]: crate::_documentation::io_models
 //! [semantics]: crate::_documentation::semantics
+//! [hazards]: crate::_documentation::hazards
+//! [faults]: crate::_documentation::faults
+//! [finding_faults]: crate::_documentation::finding_faults
 //! [performance]: crate::_documentation::performance
 //! [changelog]: crate::_documentation::changelog
 // Of several definitions the first holds: these, and not the README's, which name files.

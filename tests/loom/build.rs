@@ -123,6 +123,7 @@ fn translate(file: &str, text: &str, sites: &mut Vec<(String, String, String)>) 
 }
 
 fn code_is_static(code: &str) -> bool {
+    let code = code.strip_prefix("pub(super) ").unwrap_or(code);
     code.starts_with("static ") && code.ends_with(';')
 }
 

@@ -34,6 +34,7 @@ mod packet {
     }
     real!("packet/mod.rs");
 }
+mod poller;
 mod scheduler;
 mod select;
 mod sites;

@@ -1,6 +1,7 @@
 //! A hub of one task, which sleeps, is woken and ends as the real one is, without a stack of
 //! its own: the task is the code that calls `block`.
 
+pub(crate) mod debugger;
 pub(crate) mod identity {
     real!("hub/identity.rs");
 }
@@ -11,10 +12,10 @@ pub(crate) mod shared {
     real!("hub/shared.rs");
 }
 pub(crate) mod task;
-pub(crate) mod turn;
 pub(crate) mod wake {
     real!("hub/wake.rs");
 }
+pub(crate) mod watchdog;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -212,6 +213,10 @@ impl Hub {
     }
 
     pub(crate) fn take_deadlock(&self) {}
+
+    pub(crate) fn count_failure(&self, _was_killed: bool) {}
+
+    pub(crate) fn forget_running_name(&self) {}
 
     pub(crate) fn end_locals(&self, _panicked: impl Fn(Box<dyn std::any::Any + Send>)) {}
 

@@ -15,6 +15,9 @@ pub(crate) struct Task {
     pub(crate) id: u64,
 }
 
+/// Whether the task that ends is the one that was resumed: there is only one.
+pub(crate) fn check_end(_slot: u32) {}
+
 /// What a coroutine runs and where its result goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Body {
@@ -48,6 +51,7 @@ pub(crate) struct BodyCalls {
     pub(crate) end_locals: unsafe fn(NonNull<()>),
     pub(crate) publish: unsafe fn(NonNull<()>),
     pub(crate) abandon: unsafe fn(NonNull<()>),
+    pub(crate) lose: unsafe fn(NonNull<()>),
     pub(crate) kill_ignored: unsafe fn(NonNull<()>),
     pub(crate) placed: unsafe fn(NonNull<()>, slot: u32),
     pub(crate) observer: unsafe fn(NonNull<()>) -> *const (),

@@ -22,11 +22,12 @@ pub(crate) fn eventfd() -> RawFd {
     alarms.len() as RawFd - 1
 }
 
-/// Raises it.
-pub(crate) fn eventfd_raise(fd: RawFd) {
+/// Raises it. It is always one.
+pub(crate) fn eventfd_raise(fd: RawFd) -> bool {
     let Alarm(alarm) = ALARMS.lock().unwrap()[fd as usize].clone();
     *alarm.0.lock().unwrap() = true;
     alarm.1.notify_one();
+    true
 }
 
 /// Sleeps until it is raised, and takes that back.
