@@ -439,7 +439,6 @@ fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
     // SAFETY: the name lives as long as the packet: until `publish`, which takes it out before
     // that may be freed, or until the end of the hub, which takes it out first.
     let coroutine = unsafe { Coroutine::start(stack, id, name, spawned_at, run) };
-    let task = state.scheduler.get_mut(slot).expect("as above");
     task.coroutine = Some(coroutine);
     Some(coroutine)
 }

@@ -319,6 +319,7 @@ impl RawLock {
 
     /// Takes the first out of the line if the lock suits it and nobody is called already. The
     /// caller calls it.
+    #[inline(always)]
     fn choose(&self, line: &mut LineGuard<'_>) -> Option<WakeRef> {
         let Some(first) = line.first_tag() else {
             if !is_called(line) {
