@@ -41,7 +41,7 @@ const HOUSES: [House; 3] = [
             &["sys::lock"],
             &["sys::process"],
             // Parts that know nothing of the hub.
-            &["error", "interrupt", "order"],
+            &["error", "interrupt", "order", "symbols"],
             &["poller", "stack/*", "storage", "timers"],
             &["overflow"],
             &["coroutine"],

@@ -200,6 +200,7 @@ impl<T> JoinHandle<T> {
     fn wait_at_home(&self, hub: &Hub, deadline: Deadline) -> Outcome {
         let head = self.side.head();
         assert!(head.slot() != Some(hub.slot()), "a coroutine cannot join itself");
+        hub.check_caller();
         head.start_joining_at_home(hub.slot());
         let outcome = hub.block(deadline, Reason::Join(head.id), Mode::Plain);
         head.stop_joining_at_home();

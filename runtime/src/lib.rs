@@ -40,6 +40,7 @@ pub mod signal;
 mod stack;
 pub mod stdio;
 mod storage;
+mod symbols;
 pub mod sync;
 mod sys;
 mod task;

@@ -4,6 +4,9 @@
 //! back. The alarm by which other threads end a wait is registered too; its events are
 //! used up inside.
 
+// Other code may take the descriptors away, so they are kept, and closed, by their numbers.
+#![allow(unsafe_code)]
+
 use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
@@ -99,10 +102,20 @@ impl Poller {
     }
 
     /// Makes both anew under the same numbers, without registrations: in the child of a fork.
-    /// Async-signal-safe. If it fails the numbers are closed, and `is_intact` says so.
-    pub(crate) fn renew(&self) {
-        epoll::renew(self.raw_fd(), epoll::create);
-        epoll::renew(self.alarm(), epoll::eventfd);
+    /// Async-signal-safe. If it fails the numbers are closed, and `is_intact` says so. If other
+    /// code had taken them away, what stands there is left alone, and `is_intact` says so too.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread must be the only one.
+    pub(crate) unsafe fn renew(&self) {
+        if !self.is_intact() {
+            return;
+        }
+        // SAFETY: the number was found to be that of our instance, and there is no other thread.
+        unsafe { epoll::renew(self.raw_fd(), epoll::create) };
+        // SAFETY: as above, of our alarm.
+        unsafe { epoll::renew(self.alarm(), epoll::eventfd) };
         let _ = epoll::add(self.raw_fd(), self.alarm(), epoll::IN, ALARM);
     }
 
@@ -149,8 +162,10 @@ impl Drop for Poller {
     fn drop(&mut self) {
         // Otherwise the numbers may be somebody else's.
         if self.is_intact() {
-            epoll::close(self.epoll);
-            epoll::close(self.alarm);
+            // SAFETY: the number was just found to be that of our instance, used by nobody else.
+            unsafe { epoll::close(self.epoll) };
+            // SAFETY: as above, of our alarm.
+            unsafe { epoll::close(self.alarm) };
         }
     }
 }

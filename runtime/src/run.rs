@@ -51,6 +51,7 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
         Err(error) => panic!("run needs the thread's hub: {error}"),
     };
     assert!(hub.is_root(), "run is called on a thread's own stack, not in a coroutine");
+    hub.check_caller();
     assert!(hub.live() == 0, "run is called while the thread has no coroutine");
     let result = hub.catch(f);
     end_all(hub);

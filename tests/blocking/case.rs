@@ -269,6 +269,10 @@ impl<T: FromRawFd + AsRawFd> Closable<T> {
             drop(unsafe { T::from_raw_fd(self.inner.as_raw_fd()) });
         }
     }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
 }
 
 impl<T: FromRawFd + AsRawFd> std::ops::Deref for Closable<T> {

@@ -13,6 +13,7 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ("ToSocketAddrs::to_socket_addrs", "no name can be made to wait: tcp::a_lookup_is_given_up…"),
     ("TcpListener::bind", "waits for names only"),
     ("Builder::bind", "waits for names only"),
+    ("assert_waits", "waits as what it calls does"),
     ("Workers::bind", "waits for names only"),
     ("StreamServer::bind", "waits for names only"),
     ("StreamServer::stop", "is `Handle::stop`"),

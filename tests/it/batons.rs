@@ -18,8 +18,8 @@ use corovent::timeout;
 use corovent::yield_now;
 
 use crate::support::Log;
+use crate::support::fill;
 use crate::support::run;
-use crate::tcp::fill;
 use crate::tcp::pair;
 use crate::tcp::reset_on_close;
 use crate::tcp::until_readable;

@@ -88,10 +88,12 @@ fn all_come_back(harm: impl FnOnce([RawFd; 2])) {
                 (reader, end)
             })
             .unzip();
+        let parked = spawn(park);
+        until_waiting(51);
+        // On a slow machine the first is back before the last is asleep.
         let sleepers: Vec<_> =
             (1..5).map(|n| spawn(move || sleep(Duration::from_millis(n)))).collect();
-        let parked = spawn(park);
-        until_waiting(55);
+        yield_now();
         harm(numbers);
         for _ in 0..3 {
             let before = order.borrow().len();

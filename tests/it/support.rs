@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::env;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +18,7 @@ use std::time::Instant;
 use corovent::JoinHandle;
 use corovent::Killed;
 use corovent::debug;
+use corovent::net::TcpStream;
 
 /// A test that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -216,6 +218,45 @@ pub(crate) fn skip(why: &str) {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     // Past the capture of the test's output: whoever runs the tests is to know.
     let _ = writeln!(std::io::stderr(), "{name} is SKIPPED: {why}");
+}
+
+/// Writes until there is no more room, and gives how much. There will be none until the reader has
+/// taken nearly all: what is still on its way is acknowledged later, which frees the sender's
+/// memory, but by then that has to suffice with less.
+// Only some of the binaries that share this file fill sockets.
+#[allow(dead_code)]
+pub(crate) fn fill(stream: &TcpStream) -> usize {
+    // More than the peer's kernel takes by itself.
+    set_send_buffer(stream, 1 << 18);
+    let mut total = 0;
+    stream.set_nonblocking(true).unwrap();
+    for size in [1 << 16, 1] {
+        while let Ok(count) = (&*stream).write(&vec![0; size]) {
+            total += count;
+        }
+    }
+    stream.set_nonblocking(false).unwrap();
+    set_send_buffer(stream, 0);
+    total
+}
+
+/// Asks for so much memory to send from; the kernel has a least and a most.
+#[allow(dead_code)]
+pub(crate) fn set_send_buffer(stream: &TcpStream, size: libc::c_int) {
+    let len = size_of_val(&size) as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_SNDBUF);
+    let value = (&raw const size).cast();
+    // SAFETY: the value is an int, and read during the call only.
+    let result = unsafe { libc::setsockopt(stream.as_raw_fd(), level, option, value, len) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Whether poll(2) says that there is room to write.
+#[allow(dead_code)]
+pub(crate) fn is_writable(fd: &impl AsRawFd) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `entry` is one pollfd.
+    unsafe { libc::poll(&raw mut entry, 1, 0) == 1 && entry.revents & libc::POLLOUT != 0 }
 }
 
 /// The number of descriptors that this process has open.

@@ -65,26 +65,6 @@ pub(crate) fn until_waiting(count: usize) {
     }
 }
 
-/// Whether poll(2) says that there is room to write.
-pub(crate) fn is_writable(fd: &impl AsRawFd) -> bool {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    // SAFETY: `entry` is one pollfd.
-    unsafe { libc::poll(&raw mut entry, 1, 0) == 1 && entry.revents & libc::POLLOUT != 0 }
-}
-
-/// Writes until there is no more room, and gives how much.
-pub(crate) fn fill(stream: &TcpStream) -> usize {
-    let mut total = 0;
-    stream.set_nonblocking(true).unwrap();
-    for size in [1 << 16, 1] {
-        while let Ok(count) = (&*stream).write(&vec![0; size]) {
-            total += count;
-        }
-    }
-    stream.set_nonblocking(false).unwrap();
-    total
-}
-
 #[test]
 fn a_read_that_times_out_fails_as_in_std_and_loses_nothing() {
     run(|| {

@@ -4,11 +4,14 @@
 
 use std::hint::black_box;
 use std::io::Read;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 use std::time::Instant;
@@ -108,25 +111,56 @@ fn computes_twice() {
 #[test]
 fn the_environment_turns_it_on_and_reports_go_to_stderr() {
     let mut command = child_command("watchdog::computes_by_the_environment");
-    let output = command.env("COROVENT_WATCHDOG_MS", "50").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
+    command.env("COROVENT_WATCHDOG_MS", "50");
+    let text = says(&mut command, &[&["corovent: coroutine 'hog'", "computes_by_the_environment"]]);
     assert_eq!(text.matches("corovent: coroutine 'hog'").count(), 1, "{text}");
     assert!(text.contains("has kept the thread"), "{text}");
-    assert!(text.contains("computes_by_the_environment"), "{text}");
 }
 
 #[test]
 #[ignore = "run by the_environment_turns_it_on_and_reports_go_to_stderr"]
 fn computes_by_the_environment() {
-    let hog = Builder::new().name("hog".to_owned()).spawn(|| {
-        // Its own processor time: the thread may have to wait for a processor.
-        let start = processor_time();
-        while processor_time() < start + 10 * LIMIT {
+    // To find the names of a stack takes longer than the stack was there, on a slow machine.
+    let told = told();
+    let hog = Builder::new().name("hog".to_owned()).spawn(move || {
+        while told.load(Ordering::Relaxed) < 1 {
             black_box(());
         }
+        spin(3 * LIMIT);
     });
     hog.unwrap().join().unwrap();
+}
+
+/// Runs a child that goes on each time when it has said the next words on stderr, one after the
+/// other, and gives all that it has said.
+fn says(command: &mut Command, steps: &[&[&str]]) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, mut stderr) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+    let mut text = String::new();
+    for words in steps {
+        for word in *words {
+            text.push_str(&read_until(&mut stderr, word));
+        }
+        stdin.write_all(b"x").unwrap();
+    }
+    stderr.read_to_string(&mut text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}: {text}", output.status);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{text}");
+    text
+}
+
+/// How often the parent has said that it has seen enough.
+fn told() -> &'static AtomicUsize {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+    std::thread::spawn(|| {
+        while let Ok(1) = std::io::stdin().read(&mut [0]) {
+            COUNT.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    &COUNT
 }
 
 /// The processor time of this thread.
@@ -143,6 +177,7 @@ fn reports_are_limited_to_five_a_minute() {
 #[test]
 #[ignore = "run by reports_are_limited_to_five_a_minute"]
 fn computes_often() {
+    let start = Instant::now();
     collect();
     for n in 1..=5 {
         spawn(move || spin_until_reported(n)).join().unwrap();
@@ -157,7 +192,9 @@ fn computes_often() {
         .join()
         .unwrap();
     }
-    assert_eq!(reports().len(), 5);
+    // On a slow machine the minute may be over by now.
+    assert!(reports().len() == 5 || start.elapsed() >= Duration::from_secs(60));
+    assert!(reports().len() >= 5);
 }
 
 #[test]
@@ -190,8 +227,6 @@ fn a_call_that_blocks_is_reported_and_goes_on() {
 
 /// Lets a thread write a byte when there are so many reports.
 fn write_when_reported(count: usize) -> std::io::PipeReader {
-    use std::io::Write;
-
     let (reader, mut writer) = std::io::pipe().unwrap();
     std::thread::spawn(move || {
         while REPORTS.lock().unwrap().len() < count {
@@ -422,13 +457,14 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-fn read_until(reader: &mut impl Read, word: &str) {
+fn read_until(reader: &mut impl Read, word: &str) -> String {
     let mut seen = Vec::new();
     let mut byte = [0];
-    while !String::from_utf8_lossy(&seen).contains(word) {
+    while !seen.ends_with(word.as_bytes()) {
         assert_eq!(reader.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&seen));
         seen.push(byte[0]);
     }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 #[test]
@@ -478,25 +514,21 @@ fn forks() {
 #[test]
 fn lines_of_rates_are_printed_for_hubs_that_do_something() {
     let mut command = child_command("watchdog::is_traced");
-    let output = command.env("COROVENT_TRACE", "20").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains(" switches so far, "), "{text}");
-    assert!(text.contains(" switches/s, "), "{text}");
-    assert!(text.contains(" live ("), "{text}");
-    assert!(text.contains(": has not come round for "), "{text}");
+    let rates = [" switches so far, ", " switches/s, ", " live ("];
+    says(command.env("COROVENT_TRACE", "20"), &[&rates, &[": has not come round for "]]);
 }
 
 #[test]
 #[ignore = "run by lines_of_rates_are_printed_for_hubs_that_do_something"]
 fn is_traced() {
-    spawn(|| {
-        let start = Instant::now();
-        while start.elapsed() < 5 * LIMIT {
+    let told = told();
+    let busy = spawn(move || {
+        while told.load(Ordering::Relaxed) < 1 {
             yield_now();
         }
-        spin(5 * LIMIT);
-    })
-    .join()
-    .unwrap();
+        while told.load(Ordering::Relaxed) < 2 {
+            black_box(());
+        }
+    });
+    busy.join().unwrap();
 }

@@ -21,9 +21,9 @@ use corovent::timeout;
 use corovent::yield_now;
 
 use crate::support::child;
+use crate::support::fill;
+use crate::support::is_writable;
 use crate::support::run;
-use crate::tcp::fill;
-use crate::tcp::is_writable;
 use crate::tcp::pair;
 use crate::tcp::reset_on_close;
 

@@ -16,8 +16,6 @@ use std::time::Duration;
 use crate::debug::folded;
 use crate::debug::groups;
 use crate::debug::json;
-use crate::debug::symbols::Call;
-use crate::debug::symbols::Symbols;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::inspect::Trace;
@@ -26,6 +24,8 @@ use crate::hub::shared;
 use crate::hub::shared::Message;
 use crate::hub::table;
 use crate::hub::table::Row;
+use crate::symbols::Call;
+use crate::symbols::Symbols;
 use crate::sys::clock::Deadline;
 use crate::sys::process::print_error;
 

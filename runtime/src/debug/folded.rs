@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::debug::dump::Dump;
 use crate::debug::dump::TaskInfo;
-use crate::debug::groups;
-use crate::debug::symbols::Call;
+use crate::symbols::Call;
+use crate::symbols::users;
 
 /// Writes a line for each stack: who waits there, for how many microseconds in sum.
 pub(super) fn write(dump: &Dump) -> String {
@@ -23,7 +23,7 @@ pub(super) fn write(dump: &Dump) -> String {
 
 fn stack_of(dump: &Dump, task: &TaskInfo<'_>) -> String {
     let calls: Vec<&Call> = dump.symbols().calls(task.row.trace.addresses()).collect();
-    let users = groups::users(&calls);
+    let users = users(&calls);
     let mut frames: Vec<String> = users.iter().rev().map(|call| call.name()).collect();
     match frames.is_empty() {
         true if task.is_root() => frames.push("root".to_owned()),

@@ -7,9 +7,10 @@ use std::panic::Location;
 
 use crate::debug::dump::Dump;
 use crate::debug::dump::TaskInfo;
-use crate::debug::symbols::Call;
 use crate::hub::reason::Reason;
 use crate::hub::table::label;
+use crate::symbols::Call;
+use crate::symbols::users;
 
 /// In larger groups the members are not named.
 const NAMED_MAX: usize = 8;
@@ -82,7 +83,7 @@ fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], all_fra
         let _ = writeln!(text, "    They are {}.", names.join(", "));
     }
     for call in frames {
-        write_frame(text, call, all_frames);
+        call.write(text, all_frames);
     }
     if let Some(why) = first.lacks_frames() {
         let _ = writeln!(text, "    Frames are missing: {why}.");
@@ -138,24 +139,4 @@ fn write_waiting(text: &mut String, members: &[TaskInfo<'_>]) {
     if let Some(soonest) = members.iter().filter_map(TaskInfo::remaining).min() {
         let _ = write!(text, ", at most {soonest:.1?} more");
     }
-}
-
-/// The frames between the outermost and the innermost of the user's.
-pub(super) fn users<'a, 'b>(calls: &'b [&'a Call]) -> &'b [&'a Call] {
-    let is_users = |call: &&Call| !call.is_machinery;
-    let Some(first) = calls.iter().position(is_users) else { return &[] };
-    let last = calls.iter().rposition(is_users).unwrap_or(first);
-    &calls[first..=last]
-}
-
-fn write_frame(text: &mut String, call: &Call, with_address: bool) {
-    text.push_str("    ");
-    if with_address {
-        let _ = write!(text, "{:#x} ", call.address);
-    }
-    text.push_str(&call.name());
-    if let Some(place) = call.place() {
-        let _ = write!(text, " at {place}");
-    }
-    text.push('\n');
 }

@@ -14,7 +14,6 @@ mod json;
 mod no_wait;
 mod on_signal;
 mod stats;
-mod symbols;
 mod watchdog;
 
 use crate::hub;

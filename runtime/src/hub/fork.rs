@@ -7,9 +7,9 @@
 //! child that goes on to execve(2) little. The tables are put right before the loop runs.
 //!
 //! **Invariant:** the child makes no call on an epoll instance or an eventfd of the parent but
-//! to close them.
+//! to find out whether they are that still, which changes nothing, and to close them.
 
-// Bodies are given up that no task has any more.
+// Bodies are given up that no task has any more, and descriptors made anew.
 #![allow(unsafe_code)]
 
 use std::mem;
@@ -31,6 +31,7 @@ use crate::sys::atomic::AtomicBool;
 use crate::sys::fork::Repair;
 use crate::sys::fork::watch;
 use crate::sys::process::abort_with;
+use crate::sys::process::free_print_error;
 
 /// What was so at the fork, until the tables are put right.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub(super) fn watch_forks() {
 
 impl Repair for Hubs {
     fn child(&self) {
+        hub::free_first_hub_lock();
+        free_print_error();
         let own = hub::running_hub();
         let own_record = own.map(Hub::shared);
         shared::for_each(|record| {
@@ -83,7 +86,8 @@ impl Hub {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             abort_with("fork was called inside of the hub, as by an allocator: it cannot go on");
         };
-        state.poller.renew();
+        // SAFETY: the child of a fork has one thread.
+        unsafe { state.poller.renew() };
         self.shared.watched.renew();
         // The loop comes to its poll before it runs anybody.
         state.turn.end_now();

@@ -19,6 +19,7 @@ pub(crate) mod give_up;
 pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod interruption;
+pub(crate) mod items;
 mod look;
 mod messages;
 pub(crate) mod no_wait;
@@ -26,9 +27,10 @@ pub(crate) mod panic_hook;
 mod polling;
 pub(crate) mod reason;
 pub(crate) mod shared;
+#[cfg(feature = "tracing")]
+mod spans;
 mod stackless;
 pub(crate) mod stats;
-pub(crate) mod symbols;
 pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod turn;
@@ -75,7 +77,6 @@ use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
 use crate::sys::origin::Origin;
-use crate::sys::records::Records;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
@@ -116,6 +117,9 @@ pub(crate) struct Hub {
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
+    /// Whether a subscriber of `tracing` is being told of a switch.
+    #[cfg(feature = "tracing")]
+    telling: Cell<bool>,
     /// This is the child of a fork, and the tables are still the parent's.
     is_forked: Cell<bool>,
     /// What counts as a deadlock.
@@ -189,9 +193,6 @@ const ID_BLOCK: u64 = 1 << 16;
 /// Timeout scopes are numbered from the hub's first id on, with so many bits more.
 const SCOPE_BITS: u32 = 24;
 
-/// The numbers of coroutines that were given up while their hub had items out. Never released.
-static LOSERS: Records<u64> = Records::new();
-
 /// What is called when the process has its first hub, which it is not to need.
 static AT_FIRST_HUB: Lock<Option<fn()>> = Lock::new(None);
 
@@ -226,6 +227,12 @@ pub(crate) fn at_first_hub(call: fn()) {
     *AT_FIRST_HUB.lock() = Some(call);
 }
 
+/// Lets the child of a fork make hubs although another thread of the parent was about to. A
+/// function that was just taken is called in the parent alone.
+fn free_first_hub_lock() {
+    AT_FIRST_HUB.free_in_child();
+}
+
 /// Counts an operation that need not wait; lets the others run after many in a row. If
 /// something wants the coroutine, it is thrown before anything has moved.
 #[inline]
@@ -254,19 +261,6 @@ pub(crate) fn with_locals<R>(f: impl FnOnce(Option<&OnceCell<Box<Storage>>>) -> 
 #[inline]
 pub(crate) fn has_locals() -> bool {
     with_locals(|locals| locals.is_some_and(|locals| locals.get().is_some()))
-}
-
-/// Notes that the running code has taken items out of a queue, or has put them back: if it is a
-/// coroutine, the end of its hub concerns others then.
-pub(crate) fn change_items_out(difference: isize) {
-    if let Some(hub) = current().filter(|hub| !hub.is_root()) {
-        hub.items_out.set(hub.items_out.get().wrapping_add_signed(difference));
-    }
-}
-
-/// Whether the coroutine with that number was given up with items out.
-pub(crate) fn has_lost_items(number: u64) -> bool {
-    LOSERS.iter().any(|loser| **loser == number)
 }
 
 /// The hub of this thread, made if it has none.
@@ -330,6 +324,8 @@ impl Hub {
             traced: Cell::new(None),
             items_out: Cell::new(0),
             in_panic_hook: Cell::new(false),
+            #[cfg(feature = "tracing")]
+            telling: Cell::new(false),
             is_forked: Cell::new(false),
             deadlock_scope: Cell::new(DeadlockScope::default()),
             state: RefCell::new(State {
@@ -466,14 +462,6 @@ impl Hub {
             task.body.is_some_and(|body| unsafe { body.observer() } == observer)
         });
         tasks.map(|(slot, _, task)| (slot, task.id)).collect()
-    }
-
-    /// Lets those go on who wait for items that a coroutine has out which is given up.
-    fn lose_items(&self, id: u64) {
-        if self.items_out.get() > 0 {
-            LOSERS.claim(|| id);
-            wake::retry(None);
-        }
     }
 
     /// How many tasks there are besides the root.

@@ -7,7 +7,9 @@ use std::panic::Location;
 
 use crate::hub;
 use crate::hub::Hub;
-use crate::hub::symbols;
+use crate::symbols::Call;
+use crate::symbols::Symbols;
+use crate::sys::frames;
 
 /// One such part.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,9 @@ pub(crate) struct NoWait {
 pub(crate) struct NoWaitGuard {
     number: u64,
 }
+
+/// So near to a wait is the code that waits.
+const CALLER_FRAMES_MAX: usize = 64;
 
 impl Hub {
     /// Begins such a part of the running task.
@@ -48,7 +53,7 @@ impl Hub {
             let innermost = parts.iter().rev().find(|part| part.id == id);
             innermost.map_or_else(String::new, |part| format!(" at {}", part.place))
         };
-        let wait = symbols::caller().map_or_else(String::new, |caller| format!(", at {caller}"));
+        let wait = caller().map_or_else(String::new, |caller| format!(", at {caller}"));
         panic!("a wait on {reason} inside of debug::no_wait{place}{wait}");
     }
 }
@@ -67,4 +72,15 @@ impl Drop for NoWaitGuard {
             task.interrupts.leave_no_wait();
         }
     }
+}
+
+/// Where the code stands that has called into the runtime, if that can be told.
+fn caller() -> Option<String> {
+    let mut frames = Vec::new();
+    frames::walk(|frame| {
+        frames.push(frame.code);
+        frames.len() < CALLER_FRAMES_MAX
+    });
+    let symbols = Symbols::of(frames.iter().copied().collect());
+    symbols.calls(&frames).filter(|call| !call.is_machinery).find_map(Call::place)
 }

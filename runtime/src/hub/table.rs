@@ -47,12 +47,13 @@ pub(crate) fn snapshot(state: &mut State, now: Deadline) -> Vec<Row> {
     let now_ms = state.turn.ms_at(now.as_ns());
     let deadlines = deadlines(state);
     let State { scheduler, stacks, .. } = state;
+    let mut usages = stacks.usages();
     let rows = scheduler.iter().map(|(slot, task_state, task)| {
         let is_root = slot == ROOT;
         // SAFETY: a coroutine in the table has not ended.
         let span = task.coroutine.map(|coroutine| unsafe { coroutine.span() });
         let (stack_bytes, stack_used_bytes) = match span {
-            Some(span) => stacks.usage(&span),
+            Some(span) => usages.of(&span),
             None if is_root => (0, 0),
             None => (task.class.usable_bytes(), 0),
         };

@@ -193,6 +193,10 @@ impl Body {
             unsafe { self.end_locals() };
             check_end(slot);
         }
+        #[cfg(feature = "tracing")]
+        if let Some(hub) = hub::running_hub() {
+            hub.end_spans();
+        }
         // SAFETY: it was executed, and `run` of the hub takes the task out of the table before
         // anybody looks at it again.
         unsafe { self.publish() };

@@ -140,6 +140,7 @@ impl Hub {
     pub(crate) fn is_interrupted(&self, mode: Mode) -> bool {
         let mut findings = Findings::default();
         let others_unwind = self.others_unwind.get();
+        self.check_caller();
         let may_wait = self.with_current(|task| {
             let reason = task.reason;
             may_wait(task, reason, mode, others_unwind, &mut findings)
@@ -163,8 +164,9 @@ impl Hub {
     #[cold]
     fn spend_last(&self) {
         self.allowance.set(ALLOWANCE);
-        // A destructor in mid-unwinding is not made to wait.
-        if !self.is_unwinding() && self.yield_now(Mode::Plain) == Outcome::Interrupted {
+        // A destructor in mid-unwinding is not made to wait, nor is who may not.
+        let may_wait = !self.is_unwinding() && !self.tells_subscriber();
+        if may_wait && self.yield_now(Mode::Plain) == Outcome::Interrupted {
             self.throw();
         }
     }
@@ -211,7 +213,9 @@ impl Hub {
 
     #[inline]
     fn switch(&self) -> Outcome {
-        match self.running() {
+        #[cfg(feature = "tracing")]
+        let spans = self.leave_spans();
+        let outcome = match self.running() {
             Some(coroutine) => {
                 // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
                 unsafe { coroutine.suspend() };
@@ -221,17 +225,38 @@ impl Hub {
                 }
             }
             None => self.run_until_root(),
-        }
+        };
+        #[cfg(feature = "tracing")]
+        self.enter_spans(spans);
+        outcome
     }
 
     /// Checks that the code that wants to wait is that of the running coroutine: code of
     /// another crate's coroutine may have switched away from it.
     #[inline]
     pub(crate) fn check_stack(&self) {
+        self.check_caller();
         // SAFETY: it has not ended, since the loop has not got control back.
         if self.running().is_some_and(|coroutine| unsafe { !coroutine.is_here() }) {
             self.refuse_stack();
         }
+    }
+
+    /// Checks that the code that wants to wait is not a subscriber of `tracing` that is told of
+    /// a switch: the task is in a wait already. Before the wait's name is given to anybody, who
+    /// could end the other wait by it.
+    #[inline]
+    pub(crate) fn check_caller(&self) {
+        if self.tells_subscriber() {
+            refuse_subscriber();
+        }
+    }
+
+    /// Nobody is told of switches.
+    #[cfg(not(feature = "tracing"))]
+    #[inline]
+    fn tells_subscriber(&self) -> bool {
+        false
     }
 
     #[cold]
@@ -276,6 +301,11 @@ impl Hub {
             self.state.borrow_mut().timers.cancel(timer);
         }
     }
+}
+
+#[cold]
+fn refuse_subscriber() -> ! {
+    panic!("a subscriber of tracing waits while it is told of a switch between coroutines");
 }
 
 /// Whether a wait may begin, or something wants the task.

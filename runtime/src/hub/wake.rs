@@ -125,7 +125,10 @@ impl Place {
     #[inline]
     pub(crate) fn current() -> Place {
         match hub::current() {
-            Some(hub) => Place::Task(hub),
+            Some(hub) => {
+                hub.check_caller();
+                Place::Task(hub)
+            }
             None => Place::Thread(Seat::take()),
         }
     }

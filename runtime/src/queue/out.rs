@@ -6,6 +6,7 @@ use std::mem;
 
 use crate::hub;
 use crate::hub::identity;
+use crate::hub::items;
 use crate::hub::shared::SharedRecord;
 use crate::queue::core::Core;
 use crate::queue::core::State;
@@ -65,7 +66,7 @@ impl Busy {
     /// Whether it will never run again, so that the items that it has out are lost.
     pub(super) fn is_lost(&self) -> bool {
         self.hub.is_some_and(|(hub, first_ticket)| {
-            hub.first_ticket() != first_ticket || hub::has_lost_items(self.number)
+            hub.first_ticket() != first_ticket || items::has_lost_items(self.number)
         })
     }
 }
@@ -160,7 +161,7 @@ impl<T, O: Order<T>> Core<T, O> {
 
 impl<'a, T, O: Order<T>> Peeked<'a, T, O> {
     pub(super) fn new(core: &'a Core<T, O>, item: T, place: usize) -> Peeked<'a, T, O> {
-        hub::change_items_out(1);
+        items::change_items_out(1);
         Peeked { core, item: Some(item), place }
     }
 
@@ -175,7 +176,7 @@ impl<'a, T, O: Order<T>> Peeked<'a, T, O> {
 impl<T, O: Order<T>> Drop for Peeked<'_, T, O> {
     fn drop(&mut self) {
         let Some(item) = self.item.take() else { return };
-        hub::change_items_out(-1);
+        items::change_items_out(-1);
         let mut inner = self.core.queue.lock();
         let state = &mut inner.state;
         // Room was kept for it.
@@ -193,7 +194,7 @@ impl<'a, T, O: Order<T>> Sorting<'a, T, O> {
         mut heap: Heap<T>,
         mut came: VecDeque<T>,
     ) -> Sorting<'a, T, O> {
-        hub::change_items_out(1);
+        items::change_items_out(1);
         heap.items.extend(came.drain(..));
         Sorting { core, heap, slots: came, was_taken: false }
     }
@@ -216,7 +217,7 @@ impl<'a, T, O: Order<T>> Sorting<'a, T, O> {
 
 impl<T, O: Order<T>> Drop for Sorting<'_, T, O> {
     fn drop(&mut self) {
-        hub::change_items_out(-1);
+        items::change_items_out(-1);
         let mut inner = self.core.queue.lock();
         let state = &mut inner.state;
         state.heap = mem::take(&mut self.heap);

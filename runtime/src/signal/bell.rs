@@ -61,7 +61,8 @@ impl Repair for Bells {
             bell.hub.free_in_child();
             let fd = bell.fd.load(Ordering::Acquire);
             if fd != -1 {
-                epoll::renew(fd, epoll::eventfd);
+                // SAFETY: the descriptor is the bell's, and the child has one thread.
+                unsafe { epoll::renew(fd, epoll::eventfd) };
             }
         }
     }

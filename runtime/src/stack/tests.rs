@@ -168,19 +168,19 @@ fn what_was_used_deeply_is_given_back() {
         let stack = take(&mut pool, class(256));
         let (span, low) = (stack.span(), stack.top() - stack.usable_bytes());
         touch(&stack, 256 * KIB);
-        assert_eq!(pool.usage(&span), (256 * KIB, 256 * KIB));
+        assert_eq!(pool.usages().of(&span), (256 * KIB, 256 * KIB));
         put(&mut pool, stack);
         assert_eq!(pool.returned(), 1);
         pool.trim();
         assert_eq!(pool.returned(), 0);
-        assert_eq!(pool.usage(&span), (256 * KIB, WARM_BYTES), "its top stays warm");
+        assert_eq!(pool.usages().of(&span), (256 * KIB, WARM_BYTES), "its top stays warm");
         assert!(!is_readable(low - 1), "the guard is still there");
         // Used as deeply again, it is looked at again.
         let stack = take(&mut pool, class(256));
         touch(&stack, 128 * KIB);
         put(&mut pool, stack);
         pool.trim();
-        assert_eq!(pool.usage(&span).1, WARM_BYTES);
+        assert_eq!(pool.usages().of(&span).1, WARM_BYTES);
     }
 }
 
@@ -195,7 +195,7 @@ fn the_coldest_stacks_are_given_back_as_a_whole() {
             put(&mut pool, stack);
         }
         pool.trim();
-        let used: Vec<usize> = spans.iter().map(|span| pool.usage(span).1).collect();
+        let used: Vec<usize> = spans.iter().map(|span| pool.usages().of(span).1).collect();
         // Those that came back first.
         assert!(used[..50].iter().all(|used| *used == 0));
         assert!(used[50..].iter().all(|used| *used == 8 * KIB));

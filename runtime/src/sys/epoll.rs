@@ -61,23 +61,33 @@ pub(crate) fn eventfd_clear(fd: RawFd) -> bool {
     read != -1
 }
 
-/// Closes a descriptor that the caller owns by its number, whatever that gives.
-pub(crate) fn close(fd: RawFd) {
-    // SAFETY: the caller owns it; a number that is none makes the call fail only.
+/// Closes a descriptor by its number, whatever that gives.
+///
+/// # Safety
+///
+/// The caller must own what is there, if anything is, and use it no more.
+pub(crate) unsafe fn close(fd: RawFd) {
+    // SAFETY: the caller vouches for it; a number that is none makes the call fail only.
     unsafe { libc::close(fd) };
 }
 
 /// Puts a new file under the number of a descriptor: in the child of a fork, which shares the old
 /// file with the parent. What was there is closed here alone. Without room for a new one the
 /// number stays closed. Async-signal-safe.
-pub(crate) fn renew(fd: RawFd, make: impl Fn() -> io::Result<OwnedFd>) {
-    close(fd);
+///
+/// # Safety
+///
+/// The caller must own what is there, if anything is, and be the only thread.
+pub(crate) unsafe fn renew(fd: RawFd, make: impl Fn() -> io::Result<OwnedFd>) {
+    // SAFETY: as the caller vouches.
+    unsafe { close(fd) };
     let Ok(new) = make() else { return };
     if new.as_raw_fd() == fd {
         let _ = new.into_raw_fd();
         return;
     }
-    // SAFETY: the numbers are checked by the kernel; that of `fd` was closed above.
+    // SAFETY: the kernel checks the numbers; `fd` was closed above, and no other thread has
+    // opened anything there.
     unsafe { libc::dup3(new.as_raw_fd(), fd, libc::O_CLOEXEC) };
 }
 

@@ -40,8 +40,6 @@ pub(crate) fn report(message: &str) {
 /// Writes to stderr without std's locks, which a coroutine may hold: all of it, and one such text
 /// after the other. What nobody reads is lost.
 pub(crate) fn print_error(mut text: &[u8]) {
-    static TURN: Lock<()> = Lock::new(());
-
     let _turn = TURN.lock();
     while !text.is_empty() {
         match pipe::write(file::standard(2), text) {
@@ -56,6 +54,14 @@ pub(crate) fn print_error(mut text: &[u8]) {
         }
     }
 }
+
+/// Lets the child of a fork print although another thread of the parent was about to.
+pub(crate) fn free_print_error() {
+    TURN.free_in_child();
+}
+
+/// Held by whoever prints to stderr, for as long as that takes.
+static TURN: Lock<()> = Lock::new(());
 
 /// Has a function called when the process exits. It may not unwind.
 pub(crate) fn at_exit(f: extern "C" fn()) {

@@ -31,7 +31,7 @@ pub(crate) fn name(thread: i32) -> String {
 
 /// The system call that a thread sleeps in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct SystemCall {
     pub(crate) number: i64,
     /// Its first argument, which often is a descriptor.
     pub(crate) first: i32,
@@ -40,15 +40,15 @@ pub(crate) struct Call {
 }
 
 /// The system call that a thread sleeps in; `None` if it does not, or the kernel does not say.
-pub(crate) fn call_of(thread: i32) -> Option<Call> {
+pub(crate) fn call_of(thread: i32) -> Option<SystemCall> {
     parse_call(&fs::read_to_string(format!("/proc/self/task/{thread}/syscall")).ok()?)
 }
 
-fn parse_call(line: &str) -> Option<Call> {
+fn parse_call(line: &str) -> Option<SystemCall> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = words.first()?.parse().ok().filter(|number| *number >= 0)?;
     let hex = |at: usize| u64::from_str_radix(words.get(at)?.trim_start_matches("0x"), 16).ok();
-    Some(Call { number, first: hex(1)? as i32, stack: hex(7)? as usize })
+    Some(SystemCall { number, first: hex(1)? as i32, stack: hex(7)? as usize })
 }
 
 /// The processor time that a thread of this process has used; `None` if it has ended.
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_call_is_read_with_its_first_argument() {
         let line = "0 0x5 0x7ffc 0x1 0x0 0x0 0x0 0x7ffc10 0x7f0000\n";
-        assert_eq!(parse_call(line), Some(Call { number: 0, first: 5, stack: 0x7ffc10 }));
+        assert_eq!(parse_call(line), Some(SystemCall { number: 0, first: 5, stack: 0x7ffc10 }));
         assert_eq!(parse_call("running\n"), None);
         assert_eq!(parse_call("-1 0x7ffc10 0x7f0000\n"), None);
         assert_eq!(parse_call(""), None);

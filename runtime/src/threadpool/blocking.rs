@@ -161,6 +161,8 @@ where
 {
     // Without a hub there is nobody to run meanwhile.
     let Some(hub) = hub::current() else { return Ok(f()) };
+    // Not a job whose result would be refused, or not, as it comes.
+    hub.check_caller();
     let progress = Arc::new(WaitQueue::new(Progress::Running));
     let there = Arc::clone(&progress);
     let holder = Holder::new(hub);

@@ -14,10 +14,13 @@ use crate::case::Case;
 use crate::case::Row;
 use crate::case::some;
 
+/// What the pool does for a call goes on when the caller's hub has ended.
+const KEEPS: &[(&str, &str)] = &[("ended hub", "it may get the lock then, and keep it")];
+
 pub(crate) const ROWS: &[Row] = &[
     Row { functions: &["File::read"], make: fifo_read, lacks: &[] },
     Row { functions: &["File::write"], make: fifo_write, lacks: &[] },
-    Row { functions: &["File::lock"], make: lock, lacks: &[] },
+    Row { functions: &["File::lock"], make: lock, lacks: KEEPS },
     Row { functions: &["File::lock_shared"], make: lock_shared, lacks: &[] },
 ];
 

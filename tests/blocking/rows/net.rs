@@ -19,6 +19,9 @@ use crate::case::Closable;
 use crate::case::Row;
 use crate::case::is_over;
 use crate::case::some;
+use crate::support::fill;
+use crate::support::is_writable;
+use crate::support::set_send_buffer;
 
 /// A full queue is looked at again by the kernel after a second, by its own clock.
 const SLOW: &[(&str, &str)] = &[
@@ -128,20 +131,21 @@ fn reading(read: fn(&TcpStream) -> io::Result<usize>) -> Case {
         .ended("closed", move || closed.close(), "EBADF")
 }
 
-/// Writes until there is no room.
-fn fill(writer: &TcpStream) {
-    writer.set_nonblocking(true).unwrap();
-    for size in [65_536, 1] {
-        while (&*writer).write(&vec![0; size]).is_ok() {}
-    }
-    writer.set_nonblocking(false).unwrap();
-}
-
-/// Reads all there is.
-fn drain(reader: &TcpStream) {
+/// Reads until the writer has room for all: the kernel sends the rest at its own pace.
+fn drain(reader: &TcpStream, writer: &Closable<TcpStream>) {
     reader.set_nonblocking(true).unwrap();
     let mut buffer = vec![0; 65_536];
-    while (&*reader).read(&mut buffer).is_ok_and(|count| count > 0) {}
+    loop {
+        while (&*reader).read(&mut buffer).is_ok_and(|count| count > 0) {}
+        if writer.is_closed() {
+            break;
+        }
+        if is_writable(&**writer) {
+            set_send_buffer(writer, 1 << 18);
+            break;
+        }
+        std::thread::yield_now();
+    }
     reader.set_nonblocking(false).unwrap();
 }
 
@@ -149,6 +153,7 @@ fn writing(write: fn(&TcpStream) -> io::Result<usize>) -> Case {
     let (client, server) = pair();
     fill(&client);
     let (inner, shut, closed) = (Arc::clone(&client), Arc::clone(&client), Arc::clone(&client));
+    let full = Arc::clone(&client);
     Case::new(move || write(&client).map(drop))
         .limited(move |limit| {
             inner.set_write_timeout(Some(limit)).unwrap();
@@ -156,7 +161,7 @@ fn writing(write: fn(&TcpStream) -> io::Result<usize>) -> Case {
             inner.set_write_timeout(None).unwrap();
             over
         })
-        .opened(move || drain(&server))
+        .opened(move || drain(&server, &full))
         .ended("shut down", move || shut.shutdown(Shutdown::Write).unwrap(), "BrokenPipe")
         .ended("closed", move || closed.close(), "EBADF")
 }

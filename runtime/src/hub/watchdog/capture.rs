@@ -35,7 +35,7 @@ use crate::sys::threads;
 pub(super) struct Sight {
     /// The coroutine whose code ran; `None` for the root.
     pub(super) coroutine: Option<Who>,
-    /// Addresses inside of the functions, innermost first.
+    /// Where the calls return to, innermost first; the first is behind where the code stood.
     pub(super) frames: Vec<usize>,
 }
 
@@ -98,6 +98,8 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// loop looked for the time numbered `looks`. By the watchdog's thread alone.
 pub(super) fn take(hub: SharedRecord, looks: u64) -> Option<Sight> {
     let signal = signal()?;
+    // An answer that came too late is nobody's.
+    BUFFER.forget_answer();
     if BUFFER.phase.load(Ordering::Acquire) != FREE {
         // A thread was stopped in its handler, and may go on.
         return None;
@@ -119,13 +121,24 @@ pub(super) fn take(hub: SharedRecord, looks: u64) -> Option<Sight> {
     let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
     let _ = BUFFER.phase.compare_exchange(ASKED, FREE, relaxed, relaxed);
     let sight = (BUFFER.phase.load(acquire) == DONE).then(|| BUFFER.read());
-    for answered in [DONE, REFUSED] {
-        let _ = BUFFER.phase.compare_exchange(answered, FREE, relaxed, relaxed);
-    }
+    BUFFER.forget_answer();
     sight
 }
 
+/// In a process that was forked off: whoever had asked or was asked is another's thread.
+pub(super) fn begin_anew() {
+    BUFFER.phase.store(FREE, Ordering::Relaxed);
+}
+
 impl Buffer {
+    /// Makes room for the next request, if this one was answered.
+    fn forget_answer(&self) {
+        for answered in [DONE, REFUSED] {
+            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+            let _ = self.phase.compare_exchange(answered, FREE, acquire, relaxed);
+        }
+    }
+
     fn read(&self) -> Sight {
         let id = self.id.load(Ordering::Relaxed);
         let len = self.len.load(Ordering::Relaxed);
@@ -177,15 +190,15 @@ impl Buffer {
             let go_on = frame.code != 0 && (on_stack || !was_on_stack);
             if found && go_on {
                 was_on_stack |= on_stack;
-                // A return address may be that of the next line, or function.
-                let inside = frame.code - usize::from(len > 0);
-                self.frames[len].store(inside, Ordering::Relaxed);
+                // As if the interrupted code had called, like the others.
+                let returns_to = frame.code + usize::from(len == 0);
+                self.frames[len].store(returns_to, Ordering::Relaxed);
                 len += 1;
             }
             go_on && len < FRAMES_MAX
         });
         if len == 0 && code != 0 {
-            self.frames[0].store(code, Ordering::Relaxed);
+            self.frames[0].store(code + 1, Ordering::Relaxed);
             len = 1;
         }
         self.len.store(len, Ordering::Relaxed);
@@ -222,6 +235,10 @@ fn answer(code: usize) {
     {
         // Late: nobody waits any more, or for another thread.
         return;
+    }
+    // What is asked for changes only while the phase is free: from here on it is certain.
+    if !ptr::eq(word, BUFFER.running.load(relaxed)) {
+        return BUFFER.phase.store(REFUSED, Ordering::Release);
     }
     // SAFETY: the word is that of this thread's hub, which lives, and the vitals as well.
     let vitals = unsafe { &*BUFFER.vitals.load(relaxed) };

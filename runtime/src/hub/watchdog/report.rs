@@ -5,14 +5,15 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::hub::shared::SharedRecord;
-use crate::hub::symbols;
 use crate::hub::table::label;
 use crate::hub::watchdog::capture;
 use crate::hub::watchdog::capture::Sight;
 use crate::hub::watchdog::capture::Who;
 use crate::hub::watchdog::watched::Look;
+use crate::symbols;
+use crate::symbols::Symbols;
 use crate::sys::threads;
-use crate::sys::threads::Call;
+use crate::sys::threads::SystemCall;
 
 /// The report of a hub whose loop did not come round: somebody computes, or blocks the thread.
 ///
@@ -31,6 +32,9 @@ pub struct Stall {
     hint: Option<&'static str>,
     left_out: u64,
 }
+
+/// So much of a sleeping thread's stack is searched.
+const SLEEPER_WORDS_MAX: usize = 128;
 
 impl Stall {
     /// The name of the hub's thread, as the kernel knows it.
@@ -68,7 +72,8 @@ impl Stall {
         self.call.filter(|number| *number >= 0)
     }
 
-    /// The frames of the code, innermost first, a line or two each; empty if they are not known.
+    /// The frames from the innermost to the outermost of the user's own, a line each; empty if
+    /// they are not known.
     pub fn backtrace(&self) -> &str {
         &self.backtrace
     }
@@ -128,7 +133,7 @@ pub(super) fn investigate(hub: SharedRecord, look: &Look, time: Duration, left_o
     let sight = if may_ask { capture::take(hub, look.pulse.looks) } else { None };
     let is_known = sight.is_some() || !look.in_coroutine;
     let Sight { coroutine, frames } = sight.unwrap_or_default();
-    let (backtrace, names) = symbols::describe(&frames);
+    let (backtrace, names) = describe(&frames);
     let number = call.map(|call| call.number);
     Stall {
         thread: threads::name(look.thread),
@@ -141,6 +146,18 @@ pub(super) fn investigate(hub: SharedRecord, look: &Look, time: Duration, left_o
         backtrace,
         left_out,
     }
+}
+
+/// Writes down the frames between those of the user's, or all if none is; gives the names of all.
+fn describe(frames: &[usize]) -> (String, Vec<String>) {
+    let symbols = Symbols::look_up(frames.iter().copied().collect());
+    let calls: Vec<_> = symbols.calls(frames).collect();
+    let users = symbols::users(&calls);
+    let mut text = String::new();
+    for call in if users.is_empty() { &calls } else { users } {
+        call.write(&mut text, false);
+    }
+    (text, calls.iter().map(|call| call.name()).collect())
 }
 
 /// What to do, as far as the functions and the system call tell.
@@ -172,7 +189,7 @@ fn hint(names: &[String], call: Option<i64>) -> Option<&'static str> {
 
 /// Whether a thread that sleeps in that call may be sent a signal: the call goes on by itself, or
 /// its caller makes it again, so that no program ever sees EINTR for it. See signal(7).
-fn goes_on_after_a_signal(call: &Call) -> bool {
+fn goes_on_after_a_signal(call: &SystemCall) -> bool {
     match call.number {
         libc::SYS_futex
         | libc::SYS_wait4
@@ -196,9 +213,19 @@ fn goes_on_after_a_signal(call: &Call) -> bool {
         | libc::SYS_recvmsg
         | libc::SYS_sendto
         | libc::SYS_sendmsg => !threads::has_timeout(call.first),
-        libc::SYS_nanosleep | libc::SYS_clock_nanosleep => symbols::is_in_std_sleep(call.stack),
+        libc::SYS_nanosleep | libc::SYS_clock_nanosleep => is_in_std_sleep(call.stack),
         _ => false,
     }
+}
+
+/// Whether a thread whose stack ends at that address sleeps in std's `sleep`: this goes on to
+/// sleep after a signal. Without symbols nobody can tell.
+fn is_in_std_sleep(stack: usize) -> bool {
+    let mut words = [0; SLEEPER_WORDS_MAX];
+    let count = threads::read_words(stack, &mut words);
+    let symbols = Symbols::look_up(words[..count].iter().copied().collect());
+    let mut functions = symbols.calls(&words[..count]).filter_map(|call| call.function.as_deref());
+    functions.any(|name| name.starts_with("std::") && name.contains("sleep"))
 }
 
 /// The names of calls that programs often block in.

@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::hub::shared::SharedRecord;
 use crate::hub::vitals::Pulse;
 use crate::hub::vitals::Vitals;
+use crate::hub::watchdog::capture;
 use crate::overflow::Occupant;
 use crate::sys::atomic::AtomicI32;
 use crate::sys::atomic::AtomicPtr;
@@ -148,5 +149,9 @@ pub(super) fn guard_forks() {
     extern "C" fn after() {
         drop(FORKING.take().map(mem::ManuallyDrop::into_inner));
     }
-    threads::around_forks(before, after, after);
+    extern "C" fn child() {
+        after();
+        capture::begin_anew();
+    }
+    threads::around_forks(before, after, child);
 }

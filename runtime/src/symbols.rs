@@ -1,33 +1,36 @@
-//! Addresses of code as functions and lines.
+//! Addresses of code as functions and lines, and which of them are the user's: for dumps, for the
+//! watchdog, and for messages that name a place.
 //!
-//! Each address is looked up once in a dump, on a thread of its own: the tables of a program may
-//! be large, and a coroutine's stack is small.
+//! That is slow, and takes memory and locks: for those who have time, never in a signal handler. It
+//! takes a stack too, so a coroutine has it done on a thread of its own. Without the feature
+//! `backtrace` nothing is known but the addresses.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::env;
+use std::fmt::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
 
 /// What is known of addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Symbols {
+pub(crate) struct Symbols {
     /// The calls at an address, innermost first: one that was inlined is before its caller.
     calls: HashMap<usize, Vec<Call>>,
 }
 
 /// A call in a function.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
-    pub(super) address: usize,
-    pub(super) function: Option<String>,
+pub(crate) struct Call {
+    pub(crate) address: usize,
+    pub(crate) function: Option<String>,
     /// As the compiler saw it, or from the working directory on if it is in there.
-    pub(super) file: Option<PathBuf>,
-    pub(super) line: Option<u32>,
-    pub(super) column: Option<u32>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u32>,
     /// Whether the function is the runtime's or std's, and not the user's.
-    pub(super) is_machinery: bool,
+    pub(crate) is_machinery: bool,
 }
 
 /// Crates whose functions are not the user's.
@@ -39,8 +42,9 @@ const STARTERS: [&str; 8] =
     ["__rust", "_Unwind_", "__libc_start", "_start", "start_thread", "clone", "__clone", "stack_"];
 
 impl Symbols {
-    /// Looks up what is known of addresses. Nothing is if no thread can be started.
-    pub(super) fn of(addresses: BTreeSet<usize>) -> Symbols {
+    /// Looks up what is known of addresses, which are where calls return to. Nothing is if no
+    /// thread can be started.
+    pub(crate) fn of(addresses: BTreeSet<usize>) -> Symbols {
         if addresses.is_empty() {
             return Symbols::default();
         }
@@ -50,28 +54,49 @@ impl Symbols {
     }
 
     /// The same on the calling thread, which has a stack of the usual size.
-    pub(super) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
+    pub(crate) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
         let here = env::current_dir().unwrap_or_default();
         let of = |address| (address, calls_at(address, &here));
         Symbols { calls: addresses.into_iter().map(of).collect() }
     }
 
     /// The calls at the addresses of a trace, innermost first.
-    pub(super) fn calls<'a>(&'a self, addresses: &'a [usize]) -> impl Iterator<Item = &'a Call> {
+    pub(crate) fn calls<'a>(&'a self, addresses: &'a [usize]) -> impl Iterator<Item = &'a Call> {
         addresses.iter().filter_map(|address| self.calls.get(address)).flatten()
     }
 }
 
 impl Call {
-    /// Whose function it is: `Unknown` is written as its address.
-    pub(super) fn name(&self) -> String {
+    /// The function, or its address if that is not known.
+    pub(crate) fn name(&self) -> String {
         self.function.clone().unwrap_or_else(|| format!("{:#x}", self.address))
     }
 
     /// The file and the line, if both are known.
-    pub(super) fn place(&self) -> Option<String> {
+    pub(crate) fn place(&self) -> Option<String> {
         Some(format!("{}:{}", self.file.as_ref()?.display(), self.line?))
     }
+
+    /// Writes it as a line of a backtrace.
+    pub(crate) fn write(&self, text: &mut String, with_address: bool) {
+        text.push_str("    ");
+        if with_address {
+            let _ = write!(text, "{:#x} ", self.address);
+        }
+        text.push_str(&self.name());
+        if let Some(place) = self.place() {
+            let _ = write!(text, " at {place}");
+        }
+        text.push('\n');
+    }
+}
+
+/// The calls between the outermost and the innermost of the user's.
+pub(crate) fn users<'a, 'b>(calls: &'b [&'a Call]) -> &'b [&'a Call] {
+    let is_users = |call: &&Call| !call.is_machinery;
+    let Some(first) = calls.iter().position(is_users) else { return &[] };
+    let last = calls.iter().rposition(is_users).unwrap_or(first);
+    &calls[first..=last]
 }
 
 #[cfg(feature = "backtrace")]
