@@ -27,11 +27,19 @@ fn draw(seed: u64) -> Vec<u8> {
     (0..len).map(|_| order.pick(256) as u8).collect()
 }
 
+/// The bytes as they stand in `COROVENT_FUZZ_BYTES`.
+fn written(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
 fn check(run: Run) {
     if let Ok(hex) = env::var("COROVENT_FUZZ_BYTES") {
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
-        return run(&mut Program::new(&bytes), Fault::None);
+        return run(&mut Program::new(&read(&hex)), Fault::None);
     }
     let rounds = setting("COROVENT_FUZZ_ROUNDS", if cfg!(miri) { 10 } else { 2_000 });
     let first = setting("COROVENT_FUZZ_SEED", 1);
@@ -39,21 +47,22 @@ fn check(run: Run) {
         let bytes = draw(seed);
         let result = panic::catch_unwind(|| run(&mut Program::new(&bytes), Fault::None));
         if let Err(payload) = result {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            eprintln!("again by COROVENT_FUZZ_BYTES={hex}");
+            eprintln!("again by COROVENT_FUZZ_BYTES={}", written(&bytes));
             panic::resume_unwind(payload);
         }
     }
 }
 
-/// The bounded run finds a fault that strikes rarely.
+/// The bounded run finds a fault that strikes rarely, and finds it again in the bytes printed;
+/// the part itself has none there.
 fn finds(run: Run) {
-    let found = |seed: u64| {
-        let bytes = draw(seed);
-        panic::catch_unwind(|| run(&mut Program::new(&bytes), Fault::Planted)).is_err()
-    };
+    let fails =
+        |bytes: &[u8], fault| panic::catch_unwind(|| run(&mut Program::new(bytes), fault)).is_err();
     let rounds = if cfg!(miri) { 10 } else { 2_000 };
-    assert!((1..=rounds).any(found), "the fault is not found");
+    let found = (1..=rounds).map(draw).find(|bytes| fails(bytes, Fault::Planted));
+    let again = read(&written(&found.expect("the fault is found")));
+    assert!(fails(&again, Fault::Planted), "the bytes do not fail again");
+    assert!(!fails(&again, Fault::None), "the fault is not the one that was planted");
 }
 
 #[test]
