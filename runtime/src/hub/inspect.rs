@@ -134,11 +134,13 @@ impl Hub {
         // SAFETY: it is in the table, so it has not ended.
         walk.begin(Some(unsafe { coroutine.frame_addresses() }));
         self.inspection.set(walk);
+        self.vitals.note_inspection(true);
         self.resumed.set(Resumed::Inspected);
         // SAFETY: it does not run, so it has suspended itself in `switch`: it has a coroutine
         // since its first run. It is not the one that asks, and nothing else is resumed until
         // it is suspended again.
         let ended = unsafe { coroutine.resume() };
+        self.vitals.note_inspection(false);
         self.resumed.set(Resumed::Over(Outcome::Woken));
         self.inspection.set(ptr::null_mut());
         if ended.is_some() {

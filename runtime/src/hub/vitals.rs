@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** only the hub's own thread writes.
 
+use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
@@ -17,6 +18,8 @@ pub(crate) struct Vitals {
     looks: AtomicU64,
     /// How often the hub has polled.
     turns: AtomicU64,
+    /// Whether a coroutine is being inspected: it runs, and is not the one that is noted.
+    inspects: AtomicBool,
     /// How many tasks there were when the root was last given the thread.
     tasks: AtomicUsize,
     /// The next number of a coroutine.
@@ -41,6 +44,7 @@ impl Vitals {
         Vitals {
             looks: AtomicU64::new(0),
             turns: AtomicU64::new(0),
+            inspects: AtomicBool::new(false),
             tasks: AtomicUsize::new(1),
             next_id: AtomicU64::new(next_id),
             noted_id: AtomicU64::new(next_id),
@@ -57,6 +61,16 @@ impl Vitals {
     pub(super) fn count_turn(&self) -> u64 {
         add_one(&self.turns);
         self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a coroutine is being inspected.
+    pub(super) fn note_inspection(&self, inspects: bool) {
+        self.inspects.store(inspects, Ordering::Relaxed);
+    }
+
+    /// Whether a coroutine is being inspected.
+    pub(super) fn inspects(&self) -> bool {
+        self.inspects.load(Ordering::Relaxed)
     }
 
     /// Notes how many tasks there are.

@@ -111,25 +111,30 @@ pub(crate) unsafe fn was_sent_with(info: *const libc::siginfo_t, value: *const (
     pid == own && ptr::eq(got.sival_ptr.cast(), value)
 }
 
-/// Where the interrupted code stood; 0 where that is not known. Async-signal-safe.
+/// Where the interrupted code stood, and its stack pointer; 0 where that is not known.
+/// Async-signal-safe.
 ///
 /// # Safety
 ///
 /// `context` must be what the kernel passed to a handler.
-pub(crate) unsafe fn interrupted_at(context: *const libc::c_void) -> usize {
+pub(crate) unsafe fn interrupted_at(context: *const libc::c_void) -> (usize, usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller vouches that it is the kernel's record.
-    let code = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs }
-        [libc::REG_RIP as usize] as usize;
+    let registers = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    #[cfg(target_arch = "x86_64")]
+    let place =
+        (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RSP as usize] as usize);
     #[cfg(target_arch = "aarch64")]
     // SAFETY: the caller vouches that it is the kernel's record.
-    let code = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.pc } as usize;
+    let registers = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    #[cfg(target_arch = "aarch64")]
+    let place = (registers.pc as usize, registers.sp as usize);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let code = {
+    let place = {
         let _ = context;
-        0
+        (0, 0)
     };
-    code
+    place
 }
 
 /// Calls a closure in which no signal is handled on this thread, nor by the threads it starts.

@@ -1,9 +1,10 @@
 //! A look at the stack of a hub's thread: the thread itself takes it, in a signal handler.
 //!
 //! The watchdog asks for one at a time. The handler writes into memory that is there already; it
-//! takes no lock, allocates nothing, and does nothing if the hub has turned meanwhile, so that
-//! no stack is walked in the midst of a switch. The frames are only numbers: their names are
-//! found later, on the watchdog's thread.
+//! takes no lock, allocates nothing, and walks no stack if the hub has turned meanwhile, inspects a
+//! coroutine, or stands on another stack than that of who runs: the tables of the unwinder do not
+//! describe the few instructions of a switch. The frames are only numbers: their names are found
+//! later, on the watchdog's thread.
 
 // A signal handler reads what the interrupted code left, and walks its stack.
 #![allow(unsafe_code)]
@@ -25,6 +26,7 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::frames;
+use crate::sys::frames::Frame;
 use crate::sys::sigaction;
 use crate::sys::sigaction::Action;
 use crate::sys::sigaction::preserving_errno;
@@ -160,7 +162,7 @@ impl Buffer {
     }
 
     /// Writes down who runs, and the frames that led to `code`. Async-signal-safe.
-    fn write(&self, occupant: Option<&Occupant>, code: usize) {
+    fn write(&self, occupant: Option<&Occupant>, code: usize, stack_pointer: usize) {
         let mut stack = None;
         let mut spawned_at = ptr::null();
         if let Some(occupant) = occupant {
@@ -183,7 +185,10 @@ impl Buffer {
         // Until the interrupted function the frames are the handler's.
         let mut found = false;
         let mut was_on_stack = false;
-        frames::walk(|frame| {
+        // Another crate's coroutine runs, or the switch to the loop is on its way: what the
+        // unwinder knows of the code does not hold for all of that.
+        let is_elsewhere = stack.as_ref().is_some_and(|stack| !stack.contains(&stack_pointer));
+        let visit = |frame: Frame| {
             found = found || frame.code == code;
             let on_stack = stack.as_ref().is_some_and(|stack| stack.contains(&frame.stack));
             // Below the coroutine's frames are those of the loop.
@@ -196,7 +201,10 @@ impl Buffer {
                 len += 1;
             }
             go_on && len < FRAMES_MAX
-        });
+        };
+        if !is_elsewhere {
+            frames::walk(visit);
+        }
         if len == 0 && code != 0 {
             self.frames[0].store(code + 1, Ordering::Relaxed);
             len = 1;
@@ -221,12 +229,13 @@ extern "C" fn on_signal(
     }
     preserving_errno(|| {
         // SAFETY: the kernel passed `context` to this handler.
-        answer(unsafe { threads::interrupted_at(context) });
+        let (code, stack_pointer) = unsafe { threads::interrupted_at(context) };
+        answer(code, stack_pointer);
     });
 }
 
 /// Answers the watchdog, if it waits for this thread. Async-signal-safe.
-fn answer(code: usize) {
+fn answer(code: usize, stack_pointer: usize) {
     let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
     let word = overflow::occupant_word();
     if word.is_null()
@@ -242,12 +251,12 @@ fn answer(code: usize) {
     }
     // SAFETY: the word is that of this thread's hub, which lives, and the vitals as well.
     let vitals = unsafe { &*BUFFER.vitals.load(relaxed) };
-    let stalled = vitals.pulse().looks == BUFFER.looks.load(relaxed);
+    let stalled = vitals.pulse().looks == BUFFER.looks.load(relaxed) && !vitals.inspects();
     if stalled {
         // SAFETY: as above.
         let occupant = unsafe { (*word).load(acquire) };
         // SAFETY: the word holds null, or the record of the coroutine that is interrupted.
-        BUFFER.write(unsafe { occupant.as_ref() }, code);
+        BUFFER.write(unsafe { occupant.as_ref() }, code, stack_pointer);
     }
     BUFFER.phase.store(if stalled { DONE } else { REFUSED }, Ordering::Release);
 }
