@@ -22,7 +22,6 @@ const SERVER: &str = "coroutine_echo";
 /// How long the server lets connections go on after the signal.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Sends a message and compares what comes back.
 /// Calls a closure when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
@@ -32,6 +31,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
+/// Sends a message and compares what comes back.
 fn exchange(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
     stream.write_all(message)?;
     let mut answer = vec![0; message.len()];
