@@ -9,6 +9,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::identity;
+use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
 use crate::hub::shared::Message;
 use crate::hub::task::NewTask;
@@ -114,19 +115,22 @@ fn the_last_holder_to_go_wakes_the_hub() {
     });
 }
 
+/// Another thread, which changes a value and then unparks the one that waits.
+fn unparker(own: &Thread, value: &Arc<Tracked>) -> thread::JoinHandle<()> {
+    let (own, value) = (own.clone(), Arc::clone(value));
+    thread::spawn(move || {
+        value.add();
+        own.unpark();
+        drop(value);
+    })
+}
+
 #[test]
 fn a_token_carries_what_came_before() {
     explore(3, 70, || {
         let value = Arc::new(Tracked::new(0));
         let own = identity::current();
-        let unparker = {
-            let (own, value) = (own.clone(), Arc::clone(&value));
-            thread::spawn(move || {
-                value.add();
-                own.unpark();
-                drop(value);
-            })
-        };
+        let unparker = unparker(&own, &value);
         own.park(Deadline::NEVER);
         assert_eq!(value.read(), 1);
         unparker.join().unwrap();
@@ -140,14 +144,7 @@ fn a_token_meets_a_deadline() {
     explore(3, 800, || {
         let value = Arc::new(Tracked::new(0));
         let own = identity::current();
-        let unparker = {
-            let (own, value) = (own.clone(), Arc::clone(&value));
-            thread::spawn(move || {
-                value.add();
-                own.unpark();
-                drop(value);
-            })
-        };
+        let unparker = unparker(&own, &value);
         if own.park(Deadline::after(Default::default())) == Outcome::TimedOut {
             own.park(Deadline::after(Default::default()));
         }
