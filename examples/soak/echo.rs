@@ -170,9 +170,13 @@ fn take_turns(
 
 /// Says that no more comes, and reads to the end.
 fn finish(world: &World, wire: &Wire, ledger: &Ledger) -> io::Result<()> {
-    world.tally.half_closes.add(1);
-    wire.shutdown(Shutdown::Write)?;
+    half_close(world, wire)?;
     read_to_end(world, wire, ledger)
+}
+
+fn half_close(world: &World, wire: &Wire) -> io::Result<()> {
+    world.tally.half_closes.add(1);
+    wire.shutdown(Shutdown::Write)
 }
 
 fn read_to_end(world: &World, wire: &Wire, ledger: &Ledger) -> io::Result<()> {
@@ -195,8 +199,7 @@ fn both_ways(
             sleep(dice.millis(10));
         }
         let sent = ledger.send_up(wire, world, size);
-        world.tally.half_closes.add(1);
-        let closed = wire.shutdown(Shutdown::Write);
+        let closed = half_close(world, wire);
         let read = reading.join().unwrap_or(Ok(()));
         sent.and(closed).and(read)
     })
