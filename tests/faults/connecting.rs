@@ -7,9 +7,9 @@ use corovent::os::unix::net::UnixStream;
 use corovent::spawn;
 
 use crate::peers::ANY;
-use crate::peers::code;
 use crate::peers::echo;
 use crate::peers::ping;
+use crate::strace::code;
 use crate::strace::inject;
 use crate::support::run;
 

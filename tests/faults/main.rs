@@ -14,7 +14,9 @@
 #[allow(dead_code)]
 mod support;
 
+#[path = "../it/peers.rs"]
 mod peers;
+
 mod strace;
 
 mod accepting;

@@ -15,9 +15,9 @@ use corovent::spawn;
 use corovent::threadpool;
 use corovent::yield_now;
 
-use crate::peers::code;
 use crate::peers::echo;
 use crate::peers::ping;
+use crate::strace::code;
 use crate::strace::inject;
 use crate::strace::trace;
 use crate::support::open_fds;

@@ -12,7 +12,7 @@ use corovent::net::UdpSocket;
 use corovent::spawn;
 
 use crate::peers::ANY;
-use crate::peers::code;
+use crate::strace::code;
 use crate::strace::inject;
 use crate::support::run;
 

@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -171,4 +172,13 @@ fn strace() -> Option<PathBuf> {
         return None;
     }
     Some(strace)
+}
+
+/// The number of the error that a call gave.
+#[track_caller]
+pub(crate) fn code<T>(result: io::Result<T>) -> i32 {
+    match result {
+        Ok(_) => panic!("the call was not hit"),
+        Err(error) => error.raw_os_error().unwrap_or_else(|| panic!("not of the kernel: {error}")),
+    }
 }

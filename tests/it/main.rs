@@ -46,6 +46,7 @@ mod on_exit;
 mod onces;
 mod order;
 mod panics;
+mod peers;
 mod pipes;
 mod polling;
 mod pool;

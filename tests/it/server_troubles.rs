@@ -21,12 +21,12 @@ use corovent::sleep;
 use corovent::spawn;
 use corovent::sync::mpsc;
 
-use crate::servers::ANY;
-use crate::servers::LONG;
+use crate::peers::ANY;
+use crate::peers::LONG;
+use crate::peers::echo;
+use crate::peers::ping;
 use crate::servers::cpu_time;
-use crate::servers::echo;
 use crate::servers::ended;
-use crate::servers::ping;
 use crate::servers::refuses;
 use crate::servers::send;
 use crate::servers::until;

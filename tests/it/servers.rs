@@ -40,6 +40,10 @@ use corovent::thread::park;
 use corovent::timeout;
 use corovent::yield_now;
 
+use crate::peers::ANY;
+use crate::peers::LONG;
+use crate::peers::echo;
+use crate::peers::ping;
 use crate::support::Log;
 use crate::support::child_command;
 use crate::support::open_fds;
@@ -48,26 +52,6 @@ use crate::support::run;
 use crate::support::was_killed;
 
 const SHORT: Duration = Duration::from_millis(3);
-pub(crate) const LONG: Duration = Duration::from_secs(60);
-pub(crate) const ANY: &str = "127.0.0.1:0";
-
-pub(crate) fn echo(mut stream: impl Read + Write) -> io::Result<()> {
-    let mut buf = [0; 4096];
-    loop {
-        match stream.read(&mut buf)? {
-            0 => return Ok(()),
-            n => stream.write_all(&buf[..n])?,
-        }
-    }
-}
-
-/// Sends a byte and waits for it to come back.
-pub(crate) fn ping(mut stream: impl Read + Write) {
-    stream.write_all(b"x").unwrap();
-    let mut answer = [0];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"x");
-}
 
 pub(crate) fn ended(mut stream: impl Read) -> bool {
     matches!(stream.read(&mut [0; 8]), Ok(0) | Err(_))

@@ -1,4 +1,4 @@
-//! What the tests have in common: an echo and who asks for it.
+//! What tests of servers have in common: an echo, and who asks for it.
 
 use std::io;
 use std::io::Read;
@@ -25,13 +25,4 @@ pub(crate) fn ping(mut stream: impl Read + Write) {
     let mut answer = [0];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"x");
-}
-
-/// The number of the error that a call gave.
-#[track_caller]
-pub(crate) fn code<T>(result: io::Result<T>) -> i32 {
-    match result {
-        Ok(_) => panic!("the call was not hit"),
-        Err(error) => error.raw_os_error().unwrap_or_else(|| panic!("not of the kernel: {error}")),
-    }
 }
