@@ -32,9 +32,9 @@ use crate::stack::Stack;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
-use crate::sys::process::thread_number;
 use crate::sys::records::Record;
 use crate::sys::records::Records;
+use crate::sys::threads;
 
 /// What the shared record of a hub shows of it.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Seen {
         hint::black_box(&COROVENT_LAYOUT);
         let table = ptr::from_ref(&hub.state().scheduler.table).cast_mut();
         self.table.store(table, Ordering::Relaxed);
-        self.thread.store(thread_number(), Ordering::Relaxed);
+        self.thread.store(threads::current_id().cast_unsigned(), Ordering::Relaxed);
         self.hub.store(ptr::from_ref(hub).cast_mut(), Ordering::Release);
     }
 

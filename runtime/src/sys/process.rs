@@ -19,13 +19,6 @@ pub(crate) fn thread_count() -> Option<usize> {
     Some(fs::read_dir("/proc/self/task").ok()?.count())
 }
 
-/// The kernel's number of this thread.
-pub(crate) fn thread_number() -> u32 {
-    // SAFETY: gettid(2) has no preconditions.
-    let number = unsafe { libc::gettid() };
-    number.cast_unsigned()
-}
-
 /// Reads one number of /proc, such as a limit.
 pub(crate) fn proc_number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()

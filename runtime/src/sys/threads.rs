@@ -177,16 +177,6 @@ pub(crate) fn read_words(address: usize, words: &mut [usize]) -> usize {
     usize::try_from(read).unwrap_or(0) / size_of::<usize>()
 }
 
-/// Has three functions called around each fork(2): before it, and after it in both processes.
-pub(crate) fn around_forks(
-    before: unsafe extern "C" fn(),
-    parent: unsafe extern "C" fn(),
-    child: unsafe extern "C" fn(),
-) {
-    // SAFETY: the functions live as long as the program.
-    unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
-}
-
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;

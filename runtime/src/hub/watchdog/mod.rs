@@ -110,14 +110,10 @@ fn is_wanted() -> bool {
 
 /// Starts the thread, if this process has none.
 fn start() {
-    static GUARDED: AtomicBool = AtomicBool::new(false);
-
     if CLAIMED.swap(process::id(), Ordering::SeqCst) == process::id() {
         return;
     }
-    if !GUARDED.swap(true, Ordering::Relaxed) {
-        watched::guard_forks();
-    }
+    watched::watch_forks();
     let builder = thread::Builder::new().name("corovent-watch".to_owned());
     if let Err(error) = threads::without_signals(|| builder.spawn(watch)) {
         CLAIMED.store(0, Ordering::SeqCst);

@@ -8,7 +8,6 @@
 // The words of a hub are reached from another thread, by a pointer.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::mem;
 use std::ptr;
 
@@ -18,9 +17,12 @@ use crate::hub::vitals::Pulse;
 use crate::hub::vitals::Vitals;
 use crate::hub::watchdog::capture;
 use crate::overflow::Occupant;
+use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicI32;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::Ordering;
+use crate::sys::fork;
+use crate::sys::fork::Repair;
 use crate::sys::lock::Guard;
 use crate::sys::lock::Lock;
 use crate::sys::threads;
@@ -136,22 +138,27 @@ pub(super) fn while_stalled(hub: SharedRecord, looks: u64, f: impl FnOnce(Target
     stalled
 }
 
-thread_local! {
-    /// The lock, while this thread forks.
-    static FORKING: Cell<Option<mem::ManuallyDrop<Guard<'static, ()>>>> = const { Cell::new(None) };
+/// The lock in processes that are forked off, where it is free.
+struct Looking;
+
+/// Prepares for forks: the watchdog's thread is about to be started.
+pub(super) fn watch_forks() {
+    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+    fork::watch(&Looking, &IS_WATCHED);
 }
 
-/// Keeps the lock free in processes that are forked off.
-pub(super) fn guard_forks() {
-    extern "C" fn before() {
-        FORKING.set(Some(mem::ManuallyDrop::new(LOOKING.lock())));
+impl Repair for Looking {
+    fn prepare(&self) {
+        mem::forget(LOOKING.lock());
     }
-    extern "C" fn after() {
-        drop(FORKING.take().map(mem::ManuallyDrop::into_inner));
+
+    fn parent(&self) {
+        LOOKING.free_forgotten();
     }
-    extern "C" fn child() {
-        after();
+
+    fn child(&self) {
+        LOOKING.free_forgotten();
         capture::begin_anew();
     }
-    threads::around_forks(before, after, child);
 }
