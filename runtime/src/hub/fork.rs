@@ -17,13 +17,12 @@ use std::mem;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::ROOT;
-use crate::hub::State;
+use crate::hub::give_up::evict;
 use crate::hub::identity;
 use crate::hub::polling::register_again;
 use crate::hub::shared;
 use crate::hub::shared::Message;
 use crate::hub::shared::Messages;
-use crate::hub::task::Body;
 use crate::hub::turn::tell_of_end;
 use crate::hub::wake;
 use crate::scheduler::State as TaskState;
@@ -137,7 +136,10 @@ impl Hub {
         let mut was_woken = false;
         for slot in &lost {
             was_woken |= state.scheduler.state(*slot) == Some(TaskState::Ready);
-            bodies.extend(evict(&mut state, *slot, &mut ids));
+            if let Some(task) = evict(&mut state, *slot) {
+                ids.push(task.id);
+                bodies.extend(task.body);
+            }
         }
         let unwatched = state.readiness.unwatched();
         unwatched.into_iter().for_each(|fd| _ = state.readiness.remove(fd));
@@ -172,15 +174,4 @@ impl Hub {
             }
         }
     }
-}
-
-/// Takes a task out of the table, for good.
-fn evict(state: &mut State, slot: u32, ids: &mut Vec<u64>) -> Option<Body> {
-    let task = state.scheduler.evict(slot)?;
-    if task.coroutine.is_none() {
-        state.stacks.release(task.class);
-    }
-    ids.push(task.id);
-    state.turn.note_lost(slot, task.reason.queue());
-    task.body
 }

@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::hub::State;
 use crate::hub::reason::Reason;
 use crate::hub::table;
+use crate::hub::task::Task;
 use crate::hub::turn::wake_waiter;
 use crate::hub::wake;
 use crate::readiness::Direction;
@@ -17,15 +18,10 @@ use crate::sys::process;
 pub(crate) fn give_up(hub: &Hub, slot: u32) {
     let mut state = hub.state();
     let was_ready = state.scheduler.state(slot) == Some(TaskState::Ready);
-    let Some(task) = state.scheduler.evict(slot) else { return };
-    if task.coroutine.is_none() {
-        let class = task.class;
-        state.stacks.release(class);
-    }
+    let Some(task) = evict(&mut state, slot) else { return };
     state.readiness.forget_slots(|forgotten| forgotten == slot);
     state.timers.cancel_all(|alarm| alarm.slot() == slot);
     let queue = task.reason.queue();
-    state.turn.note_lost(slot, queue);
     if was_ready {
         pass_baton(&mut state, task.reason);
     }
@@ -42,6 +38,17 @@ pub(crate) fn give_up(hub: &Hub, slot: u32) {
         // SAFETY: the task is gone from the table, so nobody else uses its body.
         unsafe { body.abandon() };
     }
+}
+
+/// Takes a task out of the table for good; its timers and its places among the waiters of
+/// descriptors are the caller's to end.
+pub(super) fn evict(state: &mut State, slot: u32) -> Option<Task> {
+    let task = state.scheduler.evict(slot)?;
+    if task.coroutine.is_none() {
+        state.stacks.release(task.class);
+    }
+    state.turn.note_lost(slot, task.reason.queue());
+    Some(task)
 }
 
 /// Wakes the next waiter of a descriptor, for a task that was woken and makes no call.
