@@ -79,14 +79,9 @@ pub struct Frame<'a> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn dump() -> Dump {
-    let rows = match hub::current() {
-        Some(hub) => {
-            hub.settle_fork();
-            table::snapshot(&mut hub.state(), Deadline::now())
-        }
-        None => Vec::new(),
-    };
-    Dump { rows, symbols: Arc::default() }
+    let Some(hub) = hub::current() else { return Dump::of(Vec::new()) };
+    hub.settle_fork();
+    Dump::of(rows(hub))
 }
 
 /// Copies the table of this thread's coroutines with the backtrace of each.
@@ -156,28 +151,36 @@ pub fn print_all_with_backtraces() {
 /// Prints the table of tasks without std's locks, since another thread wants to know why
 /// nothing moves.
 fn print_table(hub: &Hub) {
-    let rows = table::snapshot(&mut hub.state(), Deadline::now());
-    print_error(table::render(&rows).as_bytes());
+    print_error(table::render(&rows(hub)).as_bytes());
 }
 
 /// The same with backtraces.
 fn print_with_backtraces(hub: &Hub) {
-    let rows = table::snapshot(&mut hub.state(), Deadline::now());
-    let mut dump = Dump { rows, symbols: Arc::default() };
+    let mut dump = Dump::of(rows(hub));
     hub.trace_all(&mut dump.rows);
+    let dump = Arc::new(dump);
     let owner = thread::current().name().unwrap_or("without a name").to_owned();
     let printer = thread::Builder::new().name("corovent dump".to_owned());
-    let rows = dump.rows.clone();
+    let printed = Arc::clone(&dump);
     let print = move || {
-        _ = dump.symbols.set(Symbols::look_up(dump.addresses()));
-        print_error(format!("corovent: the hub of thread '{owner}': {dump}").as_bytes());
+        _ = printed.symbols.set(Symbols::look_up(printed.addresses()));
+        print_error(format!("corovent: the hub of thread '{owner}': {printed}").as_bytes());
     };
     if printer.spawn(print).is_err() {
-        print_error(table::render(&rows).as_bytes());
+        print_error(table::render(&dump.rows).as_bytes());
     }
 }
 
+/// Copies a hub's table.
+fn rows(hub: &Hub) -> Vec<Row> {
+    table::snapshot(&mut hub.state(), Deadline::now())
+}
+
 impl Dump {
+    fn of(rows: Vec<Row>) -> Dump {
+        Dump { rows, symbols: Arc::default() }
+    }
+
     /// The coroutines, and the root.
     pub fn tasks(&self) -> impl Iterator<Item = TaskInfo<'_>> {
         self.rows.iter().map(|row| TaskInfo { row, dump: self })

@@ -56,7 +56,7 @@ use crate::hub::no_wait::NoWait;
 use crate::hub::reason::Reason;
 use crate::hub::shared::KernelSide;
 use crate::hub::shared::SharedRecord;
-use crate::hub::stats::Counts;
+use crate::hub::stats::Stats;
 use crate::hub::task::NewTask;
 use crate::hub::task::Task;
 use crate::hub::vitals::Vitals;
@@ -112,7 +112,7 @@ pub(crate) struct Hub {
     /// The parts of code that are not to wait, in the order in which they were entered.
     no_waits: RefCell<Vec<NoWait>>,
     /// What the last line of the trace said, and when; `None` before the first.
-    traced: Cell<Option<Box<(Deadline, Counts)>>>,
+    traced: Cell<Option<Box<(Deadline, Stats)>>>,
     /// How many of its coroutines have items of a queue out, to compare or clone them.
     items_out: Cell<usize>,
     /// Whether a panic's message is being written.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::hub::Hub;
-use crate::hub::stats::Counts;
+use crate::hub::stats::Stats;
 use crate::sys::clock::Deadline;
 use crate::sys::sigaction::write_stderr;
 use crate::sys::threads;
@@ -13,16 +13,16 @@ impl Hub {
     /// Prints what was done since the last line; the first has nothing to compare with.
     pub(crate) fn trace(&self) {
         let now = Deadline::now();
-        let counts = self.counts();
-        let before = self.traced.replace(Some(Box::new((now, counts))));
+        let stats = self.stats();
+        let before = self.traced.replace(Some(Box::new((now, stats))));
         let passed = before.as_ref().map(|before| now.since(before.0));
-        let earlier = before.map_or(Counts::default(), |before| before.1);
+        let earlier = before.map_or(Stats::default(), |before| before.1);
         let name = threads::name(threads::current_id());
-        write_stderr(render(&name, &counts, &earlier, passed).as_bytes());
+        write_stderr(render(&name, &stats, &earlier, passed).as_bytes());
     }
 }
 
-fn render(thread: &str, now: &Counts, before: &Counts, passed: Option<Duration>) -> String {
+fn render(thread: &str, now: &Stats, before: &Stats, passed: Option<Duration>) -> String {
     let mut line = format!(
         "corovent: thread '{thread}': {} live ({} ready, {} parked)",
         now.live, now.ready, now.parked
@@ -43,7 +43,7 @@ fn render(thread: &str, now: &Counts, before: &Counts, passed: Option<Duration>)
     let _ = writeln!(
         line,
         ", longest run {:.1?}, {} timers, {} descriptors, {} stacks and {} pooled",
-        now.longest_run, now.timers, now.descriptors, now.stacks_bound, now.stacks_free
+        now.longest_run, now.timers, now.descriptors, now.stacks_live, now.stacks_pooled
     );
     line
 }
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn a_line_has_rates_by_the_second() {
-        let before = Counts { switches: 100, ..Counts::default() };
-        let now = Counts { live: 3, ready: 1, parked: 2, switches: 1100, ..Counts::default() };
+        let before = Stats { switches: 100, ..Stats::default() };
+        let now = Stats { live: 3, ready: 1, parked: 2, switches: 1100, ..Stats::default() };
         let line = render("main", &now, &before, Some(Duration::from_secs(2)));
         assert!(
             line.starts_with("corovent: thread 'main': 3 live (1 ready, 2 parked), "),
             "{line}"
         );
         assert!(line.contains(" 500 switches/s, "), "{line}");
-        let line = render("main", &now, &Counts::default(), None);
+        let line = render("main", &now, &Stats::default(), None);
         assert!(line.contains(" 1100 switches so far, "), "{line}");
     }
 }
