@@ -12,6 +12,8 @@ mod capture;
 mod episode;
 mod report;
 mod trace;
+#[cfg(feature = "backtrace")]
+mod unwind;
 pub(crate) mod watched;
 
 use std::collections::HashMap;
