@@ -329,11 +329,11 @@ fn child_loses_those_who_wait_for_jobs() {
         let meet = |_| {
             spawn({
                 let meet = Arc::clone(&meet);
-                move || blocking(move || drop(meet.wait()))
+                move || blocking(move || meet.wait().is_leader())
             })
         };
         let tasks: Vec<_> = (0..64).map(meet).collect();
-        tasks.into_iter().for_each(|task| task.join().unwrap());
+        tasks.into_iter().for_each(|task| _ = task.join().unwrap());
         let mut said = said.lock().unwrap().clone();
         said.sort_unstable();
         assert_eq!(said, ["dropped", "dropped", "killed"]);
@@ -344,25 +344,27 @@ fn child_loses_those_who_wait_for_jobs() {
 /// The result of a job that runs when its hub ends is dropped by the thread of the pool.
 #[test]
 fn what_a_job_gives_to_a_hub_that_has_ended_is_dropped() {
-    let (go, gone) = channel::<()>();
-    let (dropped, is_dropped) = channel();
-    let (entered, is_entered) = channel();
-    let ended = std::thread::spawn(move || {
-        let guard = on_drop(move || dropped.send(()).unwrap());
-        spawn(move || {
-            blocking(move || {
-                entered.send(()).unwrap();
-                assert!(gone.recv().is_err());
-                guard
+    run(|| {
+        let (go, gone) = channel::<()>();
+        let (dropped, is_dropped) = channel();
+        let (entered, is_entered) = channel();
+        let ended = std::thread::spawn(move || {
+            let guard = on_drop(move || dropped.send(()).unwrap());
+            spawn(move || {
+                blocking(move || {
+                    entered.send(()).unwrap();
+                    assert!(gone.recv().is_err());
+                    guard
+                });
             });
+            yield_now();
+            is_entered.recv().unwrap();
         });
-        yield_now();
-        is_entered.recv().unwrap();
+        ended.join().unwrap();
+        assert_eq!(is_dropped.try_recv(), Err(TryRecvError::Empty), "the job runs");
+        drop(go);
+        is_dropped.recv().unwrap();
     });
-    ended.join().unwrap();
-    assert_eq!(is_dropped.try_recv(), Err(TryRecvError::Empty), "the job runs");
-    drop(go);
-    is_dropped.recv().unwrap();
 }
 
 #[test]
