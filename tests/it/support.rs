@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::fmt::Debug;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -45,6 +46,29 @@ pub(crate) fn until_waiting(count: usize) {
     while waiting() < count {
         corovent::yield_now();
     }
+}
+
+/// Lets the others of this hub run until none of them could, whoever has its turn first.
+#[allow(dead_code)]
+pub(crate) fn until_quiet() {
+    let is_busy = || debug::dump().tasks().any(|task| task.state() == "ready");
+    corovent::yield_now();
+    while is_busy() {
+        corovent::yield_now();
+    }
+}
+
+/// Checks what came in which order, where that is first in, first out: with a seed, which draws
+/// instead, only that all came.
+#[allow(dead_code)]
+#[track_caller]
+pub(crate) fn assert_fifo<T: Clone + Debug + Ord>(found: &[T], expected: &[T]) {
+    let (mut found, mut expected) = (found.to_vec(), expected.to_vec());
+    if env::var_os("COROVENT_SEED").is_some() {
+        found.sort_unstable();
+        expected.sort_unstable();
+    }
+    assert_eq!(found, expected);
 }
 
 /// The bodies that are running, each with the time by which it is late.
@@ -105,6 +129,14 @@ impl Log {
 
     pub(crate) fn words(&self) -> std::cell::RefMut<'_, Vec<String>> {
         self.words.borrow_mut()
+    }
+
+    /// As [`assert_fifo`]; the words are separated by spaces.
+    #[allow(dead_code)]
+    #[track_caller]
+    pub(crate) fn assert_fifo(&self, expected: &str) {
+        let expected: Vec<String> = expected.split_whitespace().map(str::to_owned).collect();
+        assert_fifo(&self.words(), &expected);
     }
 
     pub(crate) fn text(&self) -> String {
