@@ -21,8 +21,12 @@ use corovent::Killed;
 use corovent::debug;
 use corovent::net::TcpStream;
 
-/// A test that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A test that takes longer hangs. Where a tool makes all things slow, `COROVENT_PATIENCE` says how
+/// many seconds that is.
+fn patience() -> Duration {
+    let seconds = env::var("COROVENT_PATIENCE").map(|text| text.parse().unwrap());
+    Duration::from_secs(seconds.unwrap_or(120))
+}
 
 /// Runs a test's body on the thread's own stack. If it hangs, the tables of all coroutines
 /// are printed and the process is aborted; when it is over, nothing of the hub may be left.
@@ -84,7 +88,7 @@ impl Watch {
             thread::spawn(watch);
         });
         let name = thread::current().name().unwrap_or("main").to_owned();
-        WATCHED.lock().unwrap().push((thread::current().id(), name, Instant::now() + PATIENCE));
+        WATCHED.lock().unwrap().push((thread::current().id(), name, Instant::now() + patience()));
         Watch
     }
 }
@@ -199,9 +203,10 @@ pub(crate) fn child_of(mut command: Command, test: &str) -> Command {
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("RUST_BACKTRACE");
     // The alarm is set after the fork, and execve(2) keeps it.
-    let limit = || {
+    let seconds = patience().as_secs() as libc::c_uint;
+    let limit = move || {
         // SAFETY: alarm(2) has no preconditions.
-        unsafe { libc::alarm(PATIENCE.as_secs() as libc::c_uint) };
+        unsafe { libc::alarm(seconds) };
         Ok(())
     };
     // SAFETY: alarm(2) is async-signal-safe.
