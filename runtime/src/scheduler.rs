@@ -14,6 +14,7 @@
 
 use std::num::NonZeroU64;
 
+use crate::order::CHOICES_MAX;
 use crate::order::Order;
 
 /// The tasks of one hub.
@@ -62,9 +63,6 @@ pub(crate) struct Table {
 }
 
 const NO_SLOT: u32 = u32::MAX;
-/// A seed chooses among so many of the first in the queue: those behind them come closer with
-/// each choice, and a choice among 100,000 would take a walk past as many.
-const CHOICES_MAX: usize = 64;
 
 /// Where a task stands. A debugger knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -322,7 +322,8 @@ impl Owner {
     }
 
     /// Leaves all hubs. Whoever still waits for the number, which safe code cannot bring
-    /// about, fails with EBADF.
+    /// about, fails with EBADF. That may be another owner, newer or older: each has been told
+    /// that the number is its own, and for all of them it is closed next.
     pub(super) fn unregister(&mut self) {
         let fd = self.fd;
         let marked: *const Record<Shared> = *self.hub.get_mut();
