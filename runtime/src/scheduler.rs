@@ -208,9 +208,13 @@ impl<T> Scheduler<T> {
         Ticket { slot, number: self.entries[slot as usize].ticket }
     }
 
-    /// Takes the next task from the queue and makes it the running one.
+    /// Takes the next task from the queue and makes it the running one. `look_ahead` is given
+    /// the one that would be taken after it.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
+    pub(crate) fn take_next(
+        &mut self,
+        look_ahead: impl FnOnce(&T),
+    ) -> Option<(u32, Outcome, &mut T)> {
         if self.ready == 0 {
             return None;
         }
@@ -218,22 +222,32 @@ impl<T> Scheduler<T> {
             self.choose();
         }
         let slot = self.first;
+        let next = self.entries[slot as usize].next;
+        if self.ready != 1
+            && let Some(task) = self.get(next)
+        {
+            look_ahead(task);
+        }
         let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Ready);
-        self.first = entry.next;
+        self.first = next;
         self.ready -= 1;
         entry.state = State::Running;
         let task = entry.task.as_mut().expect("a ready slot has a task");
         Some((slot, entry.outcome, task))
     }
 
-    /// The task that would be taken next, for a look ahead.
-    #[inline]
+    /// The same without a look ahead.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
+        self.take_next(|_| ())
+    }
+
+    /// The task that would be taken next.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn peek(&self) -> Option<&T> {
-        if self.ready == 0 {
-            return None;
-        }
-        self.get(self.first)
+        let slot = self.has_ready().then_some(self.first)?;
+        self.get(slot)
     }
 
     /// Makes the running task wait for its ticket, which is given, if `check` agrees.

@@ -7,6 +7,7 @@
 //! contain `unsafe`.
 
 pub(crate) mod atomic;
+pub(crate) mod blocks;
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod file;
