@@ -4,14 +4,14 @@ use std::fs;
 
 /// The memory of this process at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    pub(crate) resident_bytes: f64,
-    pub(crate) page_table_bytes: f64,
-    pub(crate) mappings: usize,
+pub struct Memory {
+    pub resident_bytes: f64,
+    pub page_table_bytes: f64,
+    pub mappings: usize,
 }
 
 impl Memory {
-    pub(crate) fn now() -> Memory {
+    pub fn now() -> Memory {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         Memory {
@@ -22,7 +22,7 @@ impl Memory {
     }
 
     /// Gives what each of `count` things has added since `before`.
-    pub(crate) fn each_since(self, before: Memory, count: usize) -> (f64, f64) {
+    pub fn each_since(self, before: Memory, count: usize) -> (f64, f64) {
         let resident = (self.resident_bytes - before.resident_bytes) / count as f64;
         let tables = (self.page_table_bytes - before.page_table_bytes) / count as f64;
         (resident, tables)
@@ -30,7 +30,7 @@ impl Memory {
 }
 
 /// Gives how much memory the machine could still hand out.
-pub(crate) fn available_bytes() -> f64 {
+pub fn available_bytes() -> f64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap();
     kibibytes(&text, "MemAvailable:") * 1024.0
 }

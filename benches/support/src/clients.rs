@@ -1,6 +1,6 @@
 //! The other ends of many connections, in a process with descriptors of its own.
 //!
-//! The bench runs itself once more as that process, so its `main` first calls
+//! The program runs itself once more as that process, so its `main` first calls
 //! [`become_clients`].
 
 use std::env;
@@ -18,13 +18,13 @@ use std::process::Stdio;
 const MESSAGE_BYTES: usize = 64;
 
 /// Connections that others hold open, each after one echoed message.
-pub(crate) struct Clients {
+pub struct Clients {
     child: Child,
 }
 
 impl Clients {
     /// Starts to connect; the caller serves meanwhile.
-    pub(crate) fn start(addr: SocketAddr, connections: usize) -> Clients {
+    pub fn start(addr: SocketAddr, connections: usize) -> Clients {
         let child = Command::new(env::current_exe().unwrap())
             .args(["--clients", &addr.to_string(), &connections.to_string()])
             .stdin(Stdio::piped())
@@ -42,7 +42,7 @@ impl Drop for Clients {
 }
 
 /// Is the clients' process if the arguments say so, until its stdin ends.
-pub(crate) fn become_clients() {
+pub fn become_clients() {
     let args: Vec<String> = env::args().collect();
     let [_, role, addr, connections] = args.as_slice() else { return };
     if role != "--clients" {
@@ -68,14 +68,14 @@ fn talk(addr: SocketAddr) -> TcpStream {
 }
 
 /// Reads one line that a child prints when it is ready.
-pub(crate) fn first_line(child: &mut Child) -> String {
+pub fn first_line(child: &mut Child) -> String {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     line.trim().to_owned()
 }
 
 /// Each connection takes a descriptor; gives how many there may be.
-pub(crate) fn raise_fd_limit() -> usize {
+pub fn raise_fd_limit() -> usize {
     use rustix::process::Resource;
 
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
