@@ -1,16 +1,28 @@
 //! Measures one operation of one runtime, in a process that does nothing else.
 //!
 //! ```text
-//! micro --list                                       what there is: BENCH/CASE WHO [heavy]
+//! micro --list                                       what there is: BENCH/CASE, WHO, [heavy], with tabs
 //! micro BENCH[/CASE] WHO [--count N] [--quick]       prints a line of JSON for each figure
 //! ```
 //!
 //! `--count` says how often the operation is done; `--quick` does it so rarely that the figures
 //! mean nothing.
 
+mod blocking;
+mod channels;
+mod crews;
+mod dump;
+mod hubs;
+mod locks;
+mod memory;
 mod operation;
 mod peers;
+mod readiness;
+mod selects;
+mod spawns;
 mod switches;
+mod timers;
+mod wakes;
 
 use std::env;
 use std::process::ExitCode;
@@ -37,15 +49,28 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Case> {
-    let families = [switches::cases];
+    let families = [
+        switches::cases,
+        spawns::cases,
+        timers::cases,
+        wakes::cases,
+        readiness::cases,
+        blocking::cases,
+        locks::cases,
+        channels::cases,
+        selects::cases,
+        memory::cases,
+        dump::cases,
+        hubs::cases,
+    ];
     families.iter().flat_map(|family| family()).collect()
 }
 
 fn list(cases: &[Case]) {
     for case in cases {
         for entry in &case.entries {
-            let heavy = if case.is_heavy { " heavy" } else { "" };
-            println!("{}/{} {}{heavy}", case.bench, case.name, entry.who);
+            let heavy = if case.is_heavy { "\theavy" } else { "" };
+            println!("{}/{}\t{}{heavy}", case.bench, case.name, entry.who);
         }
     }
 }
