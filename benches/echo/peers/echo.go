@@ -1,17 +1,24 @@
-// Echo on goroutines, on one processor: prints where it listens, and serves until killed.
+// Echo on goroutines, on as many processors as the argument says, or on one: prints where it
+// listens, and serves until it is killed.
 package main
 
 import (
 	"fmt"
 	"log"
 	"net"
+	"os"
 	"runtime"
+	"strconv"
 )
 
 const bufferBytes = 16 * 1024
 
 func main() {
-	runtime.GOMAXPROCS(1)
+	processors := 1
+	if len(os.Args) > 1 {
+		processors, _ = strconv.Atoi(os.Args[1])
+	}
+	runtime.GOMAXPROCS(processors)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
