@@ -150,9 +150,8 @@ mod tests {
     use super::Results;
 
     fn line(who: &str, round: u32, value: f64) -> String {
-        format!(
-            r#"{{"bench":"yield","case":"2","who":"{who}","round":{round},"value":{value},"unit":"ns"}}"#
-        )
+        let line = support::Line::new("yield", "2", who, value, "ns");
+        serde_json::to_string(&support::Line { round, ..line }).unwrap()
     }
 
     fn results(lines: &[(&str, u32, f64)]) -> Results {

@@ -19,7 +19,7 @@ const SUM_CASES: [&str; 3] = ["64 B × 50", "64 B × 1000", "64 B × 5000"];
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = String::from(
         "# Results\n\n\
-         Written by `benches/run` from `results.json`, which is beside it; nothing here is typed.\n",
+         Written by `benches/run` from `results.json`, beside it; nothing here is typed.\n",
     );
     text.push_str(&about(results));
     text.push_str(&marks(results));
