@@ -1,8 +1,8 @@
 //! Measures one operation of one runtime, in a process that does nothing else.
 //!
 //! ```text
-//! micro --list                                       what there is: BENCH/CASE, WHO, [heavy], with tabs
-//! micro BENCH[/CASE] WHO [--count N] [--quick]       prints a line of JSON for each figure
+//! micro --list                                   BENCH/CASE, WHO, perhaps `heavy`, with tabs
+//! micro BENCH[/CASE] WHO [--count N] [--quick]   prints a line of JSON for each figure
 //! ```
 //!
 //! `--count` says how often the operation is done; `--quick` does it so rarely that the figures

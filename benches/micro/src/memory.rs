@@ -207,18 +207,17 @@ fn smol_parked(count: usize) -> Measured {
 fn may_parked(count: usize) -> Measured {
     on_may(move || {
         let parked = Parked::start(count, NEEDED_BYTES_EACH)?;
-        let started = Arc::new(AtomicUsize::new(0));
+        let started = Arc::new(may::sync::Semphore::new(0));
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
             let started = Arc::clone(&started);
             handles.push(may::go!(move || {
-                started.fetch_add(1, Relaxed);
+                started.post();
                 may::coroutine::park();
             }));
         }
-        while started.load(Relaxed) < count {
-            may::coroutine::yield_now();
-        }
+        // Not by yielding: new ones start when nobody else is ready.
+        (0..count).for_each(|_| started.wait());
         let mut figures = parked.made();
         let start = Instant::now();
         handles.iter().for_each(|handle| handle.coroutine().unpark());

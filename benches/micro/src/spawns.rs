@@ -11,6 +11,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -205,11 +206,20 @@ fn may_kills(count: usize) -> f64 {
     on_may(move || {
         let mut ns = 0.0;
         for _ in 0..count / WAVE {
-            let handles: Vec<_> = (0..WAVE).map(|_| may::go!(may::coroutine::park)).collect();
-            may::coroutine::yield_now();
+            let started = Arc::new(may::sync::Semphore::new(0));
+            let spawn = |_| {
+                let started = Arc::clone(&started);
+                may::go!(move || {
+                    started.post();
+                    may::coroutine::park();
+                })
+            };
+            let handles: Vec<_> = (0..WAVE).map(spawn).collect();
+            // Not by yielding: new ones start when nobody else is ready.
+            (0..WAVE).for_each(|_| started.wait());
             ns += ns_each(count, || {
                 for handle in handles {
-                    // SAFETY: the coroutine holds nothing that has to be dropped.
+                    // SAFETY: it is parked; what it holds is dropped as it unwinds.
                     unsafe { handle.coroutine().cancel() };
                     assert!(handle.join().is_err());
                 }
