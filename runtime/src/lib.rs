@@ -22,6 +22,9 @@ mod interrupt;
 mod join;
 mod later;
 pub mod local;
+#[cfg(all(test, miri))]
+#[path = "../../tests/sanitize/miri.rs"]
+mod miri_control;
 mod order;
 mod overflow;
 mod packet;

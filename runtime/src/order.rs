@@ -19,6 +19,10 @@ pub(crate) struct Order {
     seeded: Option<u64>,
 }
 
+/// A seed chooses among so many of the first in a line: those behind them come closer with each
+/// choice, and a choice among 100,000 would take a walk past as many.
+pub(crate) const CHOICES_MAX: usize = 64;
+
 /// Whether any thread has been given a seed: all that others look at.
 static IS_SEEDED: AtomicBool = AtomicBool::new(false);
 

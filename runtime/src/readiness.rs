@@ -54,8 +54,8 @@ pub(crate) struct Readiness {
     entries: Vec<Entry>,
     /// How many fds have an entry.
     registered: usize,
-    /// How many tasks wait for an fd.
-    waiting: usize,
+    /// How many tasks wait for each direction of an fd.
+    waiting: [usize; 2],
     /// The generation given out last.
     generations: u32,
 }
@@ -130,11 +130,12 @@ impl Readiness {
         let old = std::mem::replace(entry, Entry::vacant());
         self.registered -= usize::from(old.id != 0);
         let mut left = Vec::new();
-        for waiters in old.waiters {
+        for (waiters, waiting) in old.waiters.into_iter().zip(&mut self.waiting) {
+            let before = left.len();
             left.extend(waiters.first);
             left.extend(waiters.others.into_iter().flat_map(|others| *others));
+            *waiting -= left.len() - before;
         }
-        self.waiting -= left.len();
         left
     }
 
@@ -156,6 +157,9 @@ impl Readiness {
     /// wait for their turn: epoll tells of room only when a third is free.
     #[inline]
     pub(crate) fn may_be_ready(&self, fd: RawFd, id: u64, direction: Direction) -> bool {
+        if direction == Direction::Write && self.waiting[Direction::Write as usize] == 0 {
+            return true;
+        }
         match self.entries.get(fd as usize) {
             Some(entry) if entry.id == id => {
                 entry.ready[direction as usize] != Ready::No
@@ -228,15 +232,11 @@ impl Readiness {
         ticket: Ticket,
         had_its_turn: bool,
     ) {
-        self.waiting += 1;
+        self.waiting[direction as usize] += 1;
         let waiters = &mut self.entries[fd as usize].waiters[direction as usize];
         match waiters.first {
             None => waiters.first = Some(ticket),
-            Some(first) if had_its_turn => {
-                waiters.others.get_or_insert_default().push_front(first);
-                waiters.first = Some(ticket);
-            }
-            Some(_) => waiters.others.get_or_insert_default().push_back(ticket),
+            Some(first) => waiters.join(first, ticket, had_its_turn),
         }
     }
 
@@ -244,15 +244,17 @@ impl Readiness {
     pub(crate) fn dequeue(&mut self, fd: RawFd, direction: Direction, ticket: Ticket) {
         let Some(entry) = self.entries.get_mut(fd as usize) else { return };
         if entry.waiters[direction as usize].remove(ticket) {
-            self.waiting -= 1;
+            self.waiting[direction as usize] -= 1;
         }
     }
 
     /// Removes every waiter of the task slots that `is_meant` names, whatever it waits for: their
     /// tasks are given up.
     pub(crate) fn forget_slots(&mut self, is_meant: impl Fn(u32) -> bool) {
-        for waiters in self.entries.iter_mut().flat_map(|entry| &mut entry.waiters) {
-            self.waiting -= waiters.remove_slots(&is_meant);
+        for entry in &mut self.entries {
+            for (waiters, waiting) in entry.waiters.iter_mut().zip(&mut self.waiting) {
+                *waiting -= waiters.remove_slots(&is_meant);
+            }
         }
     }
 
@@ -285,7 +287,7 @@ impl Readiness {
             return None;
         }
         let taken = entry.waiters[direction as usize].take(order)?;
-        self.waiting -= 1;
+        self.waiting[direction as usize] -= 1;
         Some(taken)
     }
 
@@ -302,23 +304,28 @@ impl Readiness {
         if bits & READ_BITS != 0 {
             entry.ready[Direction::Read as usize] = Ready::Yes;
         }
+        entry.sticky |= bits & STICKY_BITS != 0;
         // An urgent byte alone says nothing of the stream, but who waits may look.
-        if bits & (READ_BITS | STICKY_BITS) != 0 {
-            woken[Direction::Read as usize] = entry.waiters[Direction::Read as usize].take(order);
+        if bits & (READ_BITS | STICKY_BITS) != 0
+            && let Some(ticket) = entry.waiters[Direction::Read as usize].take(order)
+        {
+            self.waiting[Direction::Read as usize] -= 1;
+            woken[Direction::Read as usize] = Some(ticket);
         }
         if bits & WRITE_BITS != 0 {
             entry.ready[Direction::Write as usize] = Ready::Yes;
-            woken[Direction::Write as usize] = entry.waiters[Direction::Write as usize].take(order);
+            if let Some(ticket) = entry.waiters[Direction::Write as usize].take(order) {
+                self.waiting[Direction::Write as usize] -= 1;
+                woken[Direction::Write as usize] = Some(ticket);
+            }
         }
-        entry.sticky |= bits & STICKY_BITS != 0;
-        self.waiting -= woken.iter().flatten().count();
         Some(Noted { fd: index as RawFd, woken })
     }
 
     /// How many tasks wait for an fd.
     #[inline]
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.iter().sum()
     }
 
     /// How many fds have an entry.
@@ -336,13 +343,32 @@ impl Entry {
 }
 
 impl Waiters {
+    /// Adds one to those that there are.
+    #[cold]
+    fn join(&mut self, first: Ticket, ticket: Ticket, had_its_turn: bool) {
+        let others = self.others.get_or_insert_default();
+        if had_its_turn {
+            others.push_front(first);
+            self.first = Some(ticket);
+        } else {
+            others.push_back(ticket);
+        }
+    }
+
     #[inline]
     fn take(&mut self, order: &mut Order) -> Option<Ticket> {
         let first = self.first?;
-        let Some(others) = &mut self.others else {
-            self.first = None;
-            return Some(first);
-        };
+        if self.others.is_some() {
+            return self.take_one_of(first, order);
+        }
+        self.first = None;
+        Some(first)
+    }
+
+    /// Takes one, where there are or were several.
+    #[cold]
+    fn take_one_of(&mut self, first: Ticket, order: &mut Order) -> Option<Ticket> {
+        let others = self.others.as_mut().expect("there were several");
         let chosen = order.pick(1 + others.len());
         if chosen > 0 {
             return others.remove(chosen - 1);

@@ -14,6 +14,7 @@
 
 use std::num::NonZeroU64;
 
+use crate::order::CHOICES_MAX;
 use crate::order::Order;
 
 /// The tasks of one hub.
@@ -62,9 +63,6 @@ pub(crate) struct Table {
 }
 
 const NO_SLOT: u32 = u32::MAX;
-/// A seed chooses among so many of the first in the queue: those behind them come closer with
-/// each choice, and a choice among 100,000 would take a walk past as many.
-const CHOICES_MAX: usize = 64;
 
 /// Where a task stands. A debugger knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,9 +208,13 @@ impl<T> Scheduler<T> {
         Ticket { slot, number: self.entries[slot as usize].ticket }
     }
 
-    /// Takes the next task from the queue and makes it the running one.
+    /// Takes the next task from the queue and makes it the running one. `look_ahead` is given
+    /// the one that would be taken after it.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
+    pub(crate) fn take_next(
+        &mut self,
+        look_ahead: impl FnOnce(&T),
+    ) -> Option<(u32, Outcome, &mut T)> {
         if self.ready == 0 {
             return None;
         }
@@ -220,22 +222,32 @@ impl<T> Scheduler<T> {
             self.choose();
         }
         let slot = self.first;
+        let next = self.entries[slot as usize].next;
+        if self.ready != 1
+            && let Some(task) = self.get(next)
+        {
+            look_ahead(task);
+        }
         let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Ready);
-        self.first = entry.next;
+        self.first = next;
         self.ready -= 1;
         entry.state = State::Running;
         let task = entry.task.as_mut().expect("a ready slot has a task");
         Some((slot, entry.outcome, task))
     }
 
-    /// The task that would be taken next, for a look ahead.
-    #[inline]
+    /// The same without a look ahead.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
+        self.take_next(|_| ())
+    }
+
+    /// The task that would be taken next.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn peek(&self) -> Option<&T> {
-        if self.ready == 0 {
-            return None;
-        }
-        self.get(self.first)
+        let slot = self.has_ready().then_some(self.first)?;
+        self.get(slot)
     }
 
     /// Makes the running task wait for its ticket, which is given, if `check` agrees.

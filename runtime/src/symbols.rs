@@ -8,10 +8,17 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
+
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
+use crate::sys::fork;
+use crate::sys::fork::Repair;
 
 /// What is known of addresses.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +56,16 @@ impl Symbols {
             return Symbols::default();
         }
         let look_up = move || Symbols::look_up(addresses);
-        let helper = thread::Builder::new().name("corovent symbols".to_owned()).spawn(look_up);
+        let helper = thread::Builder::new().name("corovent symbol".to_owned()).spawn(look_up);
         helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_default()
     }
 
     /// The same on the calling thread, which has a stack of the usual size.
     pub(crate) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
+        if IS_STUCK.load(Ordering::Relaxed) {
+            return Symbols::default();
+        }
+        let _underway = Underway::begin();
         let here = env::current_dir().unwrap_or_default();
         let of = |address| (address, calls_at(address, &here));
         Symbols { calls: addresses.into_iter().map(of).collect() }
@@ -63,6 +74,38 @@ impl Symbols {
     /// The calls at the addresses of a trace, innermost first.
     pub(crate) fn calls<'a>(&'a self, addresses: &'a [usize]) -> impl Iterator<Item = &'a Call> {
         addresses.iter().filter_map(|address| self.calls.get(address)).flatten()
+    }
+}
+
+/// How many threads look symbols up, and hold locks of other crates and of the loader for it.
+static UNDERWAY: AtomicUsize = AtomicUsize::new(0);
+/// The process was forked off meanwhile: here nobody will ever free those locks.
+static IS_STUCK: AtomicBool = AtomicBool::new(false);
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// One of them, until it is dropped.
+pub(crate) struct Underway(());
+
+impl Underway {
+    pub(crate) fn begin() -> Underway {
+        fork::watch(&LookUps, &IS_WATCHED);
+        UNDERWAY.fetch_add(1, Ordering::SeqCst);
+        Underway(())
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        UNDERWAY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Looking up, as a fork concerns it.
+struct LookUps;
+
+impl Repair for LookUps {
+    fn child(&self) {
+        IS_STUCK.fetch_or(UNDERWAY.load(Ordering::SeqCst) > 0, Ordering::Relaxed);
     }
 }
 
@@ -109,7 +152,7 @@ fn calls_at(address: usize, here: &Path) -> Vec<Call> {
         let file = symbol.filename();
         calls.push(Call {
             address,
-            is_machinery: function.as_deref().is_some_and(is_machinery),
+            is_machinery: function.as_deref().is_some_and(|name| is_machinery(name, file)),
             function,
             file: file.map(|file| file.strip_prefix(here).unwrap_or(file).to_owned()),
             line: symbol.lineno(),
@@ -131,17 +174,43 @@ fn unknown(address: usize) -> Call {
     Call { address, function: None, file: None, line: None, column: None, is_machinery: false }
 }
 
-/// Whether a function with that name is the runtime's or std's.
+/// Whether a function with that name, in that file, is the runtime's or std's.
 #[cfg_attr(not(feature = "backtrace"), allow(dead_code))]
-fn is_machinery(name: &str) -> bool {
-    match home_of(name) {
-        Some(home) => MACHINERY.contains(&home),
-        None => {
+fn is_machinery(name: &str, file: Option<&Path>) -> bool {
+    match (home_of(name), file) {
+        (Some(home), _) => MACHINERY.contains(&home),
+        // Debug information of lines alone, as optimised programs often have it, gives the names of
+        // functions without their crates.
+        (None, Some(file)) => name.contains("corosensei") || is_in_machinery(file),
+        (None, None) => {
             name == "main"
                 || name.contains("corosensei")
                 || STARTERS.iter().any(|starter| name.starts_with(starter))
         }
     }
+}
+
+/// Whether a file is the runtime's or std's, wherever those were built.
+fn is_in_machinery(file: &Path) -> bool {
+    let of_std = file.starts_with("/rustc") || lies_in(file, "rustlib/src/rust/library".as_ref());
+    let mut folders = file.iter().filter_map(OsStr::to_str);
+    of_std || folders.any(|name| name.starts_with("corosensei-")) || is_ours(file)
+}
+
+/// Whether a file is of this crate or of that of the sockets, which lies beside it, also where each
+/// has its version in its name.
+fn is_ours(file: &Path) -> bool {
+    let Some(sources) = Path::new(file!()).parent() else { return false };
+    let Some(house) = sources.parent() else { return false };
+    // Without one, `src` would be everybody's.
+    let Some(name) = house.file_name().and_then(OsStr::to_str) else { return false };
+    let beside = house.with_file_name(name.replace("runtime", "net"));
+    lies_in(file, sources) || lies_in(file, &beside.join("src"))
+}
+
+/// Whether a file lies in a folder, of which the end is known, or all.
+fn lies_in(file: &Path, folder: &Path) -> bool {
+    file.ancestors().any(|above| above.ends_with(folder))
 }
 
 /// The crate of a function, or of the type whose method it is; `None` for a name without a path.
@@ -186,7 +255,29 @@ mod tests {
             ("qsort_r", false),
             ("their_callback", false),
         ] {
-            assert_eq!(is_machinery(name), expected, "{name}");
+            assert_eq!(is_machinery(name, None), expected, "{name}");
+        }
+    }
+
+    /// A program with debug information of lines alone showed the runtime's own functions as the
+    /// user's, and said that the user waits in them.
+    #[test]
+    fn a_name_without_its_crate_is_told_by_the_file() {
+        let own = Path::new("/home/of/it").join(file!());
+        let houses = own.ancestors().nth(3).unwrap();
+        let net = houses.join("net/src/tcp/mod.rs");
+        for (name, file, expected) in [
+            ("throw", own.to_str().unwrap(), true),
+            ("read", net.to_str().unwrap(), true),
+            ("call_once<fn()>", "/rustc/0a1b/library/core/src/ops/function.rs", true),
+            ("catch_unwind<()>", "/a/rustlib/src/rust/library/std/src/panic.rs", true),
+            ("resume", "/a/registry/corosensei-0.3.4/src/coroutine.rs", true),
+            ("main", "/home/of/them/src/main.rs", false),
+            ("{closure#0}", "/home/of/them/src/main.rs", false),
+            ("clone_all", "/home/of/them/src/main.rs", false),
+            ("server::serve", "/home/of/them/src/main.rs", false),
+        ] {
+            assert_eq!(is_machinery(name, Some(Path::new(file))), expected, "{name} {file}");
         }
     }
 }

@@ -2,10 +2,10 @@
 //! `panic = "abort"`.
 //!
 //! ```text
-//! cargo run --profile abort --example abort_smoke
+//! cargo run --profile abort -p abort_smoke
 //! ```
 //!
-//! It is an example only to cargo, which builds every test so that it can unwind.
+//! It is a program since cargo builds every test so that it can unwind.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 

@@ -36,7 +36,7 @@ const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(2);
 
 /// The names of the columns that a row may lack.
-pub(crate) const COLUMNS: [&str; 10] = [
+pub(crate) const COLUMNS: [&str; 11] = [
     "timeout",
     "killed",
     "behind",
@@ -47,6 +47,7 @@ pub(crate) const COLUMNS: [&str; 10] = [
     "shield",
     "root",
     "seeds",
+    "alone",
 ];
 
 /// Runs a column on every row that has it; one that fails is the last that is named.

@@ -58,6 +58,25 @@ fn joiners_of_a_thread_that_ends_are_told() {
     });
 }
 
+/// A coroutine that is sent to a hub whose thread ends before it looks.
+#[test]
+fn one_that_was_sent_too_late_is_abandoned() {
+    run(|| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (go_on, gone) = std::sync::mpsc::channel::<()>();
+        let thread = os::spawn(move || {
+            spawn(|| ()).join().unwrap();
+            sender.send(remote()).unwrap();
+            assert!(gone.recv().is_err());
+        });
+        let hub = receiver.recv().unwrap();
+        let sent = hub.spawn(|| 5).unwrap();
+        drop(go_on);
+        thread.join().unwrap();
+        assert!(sent.join().unwrap_err().is::<Abandoned>());
+    });
+}
+
 #[test]
 fn a_remote_handle_outlives_its_hub() {
     let hub = os::spawn(|| {

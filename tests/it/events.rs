@@ -18,17 +18,16 @@ use corovent::spawn;
 use corovent::sync::Arc;
 use corovent::sync::Event;
 use corovent::timeout;
-use corovent::yield_now;
 
 use crate::support::Log;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 use crate::worlds::Running;
 use crate::worlds::WORLDS;
 use crate::worlds::World;
 use crate::worlds::join_all;
 use crate::worlds::leak;
-use crate::worlds::settle;
 use crate::worlds::until;
 use crate::worlds::waiting_for;
 
@@ -82,12 +81,12 @@ fn all_are_woken_in_the_order_in_which_they_came() {
     run(|| {
         let (event, log) = (Arc::new(Event::new()), Log::new());
         let tasks = ["a", "b", "c", "d"].map(|word| waiter(&event, &log, word));
-        settle();
+        until_quiet();
         assert_eq!(waiting_for("event"), 4);
         event.set();
         assert_eq!(log.text(), "", "waking only enqueues");
         join_all(tasks);
-        assert_eq!(log.text(), "a b c d");
+        log.assert_fifo("a b c d");
     });
 }
 
@@ -105,7 +104,7 @@ fn a_waiter_returns_though_the_flag_was_taken_back() {
                 let event = Arc::clone(&event);
                 move || event.wait()
             });
-            yield_now();
+            until_quiet();
             event.set();
             event.clear();
             assert!(!event.is_set());
@@ -122,16 +121,17 @@ fn one_that_comes_during_a_notification_waits_for_the_next() {
     run(|| {
         let (event, log) = (Arc::new(Event::new()), Log::new());
         let tasks = ["a", "b"].map(|word| waiter(&event, &log, word));
-        settle();
+        until_quiet();
         event.set();
         event.clear();
         let late = waiter(&event, &log, "late");
         join_all(tasks);
-        settle();
-        assert_eq!((log.text().as_str(), late.is_finished()), ("a b", false));
+        until_quiet();
+        log.assert_fifo("a b");
+        assert!(!late.is_finished());
         event.set();
         late.join().unwrap();
-        assert_eq!(log.text(), "a b late");
+        assert_eq!(log.words().last().unwrap(), "late");
     });
 }
 
@@ -152,9 +152,9 @@ fn one_that_waits_again_is_not_woken_twice() {
             }
         });
         for round in 1..=3 {
-            settle();
+            until_quiet();
             event.set();
-            settle();
+            until_quiet();
             assert_eq!(rounds.load(Ordering::Relaxed), round);
         }
         task.join().unwrap();
@@ -192,7 +192,7 @@ fn one_that_leaves_takes_nobody_with_it() {
             move || timeout(SHORT, || event.wait_timeout(LONG))
         });
         let last = waiter(&event, &log, "last");
-        settle();
+        until_quiet();
         killed.kill();
         assert!(was_killed(killed));
         assert!(!late.join().unwrap());
@@ -200,7 +200,7 @@ fn one_that_leaves_takes_nobody_with_it() {
         assert_eq!(waiting_for("event"), 2);
         event.set();
         join_all([first, last]);
-        assert_eq!(log.text(), "first last");
+        log.assert_fifo("first last");
     });
 }
 
@@ -211,7 +211,7 @@ fn those_whose_thread_has_ended_are_passed_over() {
         let lost = Arc::clone(&event);
         leak(move || lost.wait());
         let task = waiter(&event, &log, "after it");
-        settle();
+        until_quiet();
         event.set();
         event.clear();
         task.join().unwrap();
@@ -339,7 +339,7 @@ fn a_select_sees_a_flag_that_was_taken_back() {
             };
             let selects = world.start(select_one.clone());
             if world == World::Coroutine {
-                settle();
+                until_quiet();
                 assert_eq!(waiting_for("one of several"), 1);
                 events[1].set();
                 events[1].clear();
@@ -359,7 +359,7 @@ fn a_select_sees_a_flag_that_was_taken_back() {
             move || select(&[&*event, &*event])
         });
         let task = waiter(&event, &log, "after it");
-        settle();
+        until_quiet();
         killed.kill();
         assert!(was_killed(killed));
         event.set();

@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 use std::process;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread as os;
 
 use corovent::scope;
@@ -14,10 +16,11 @@ use corovent::yield_now;
 
 use crate::support::child;
 use crate::support::on_drop;
+use crate::support::open_fds;
 use crate::support::until_waiting;
 
 /// Who ends the process, by the name of a child, and the status that it has then.
-const ENDS: [(&str, Option<i32>); 8] = [
+const ENDS: [(&str, Option<i32>); 10] = [
     ("child_exits_in_a_destructor", Some(11)),
     ("child_exits_in_a_killed_coroutine", Some(12)),
     ("child_exits_from_another_thread", Some(13)),
@@ -26,6 +29,8 @@ const ENDS: [(&str, Option<i32>); 8] = [
     ("child_exits_in_a_handler_that_waits", Some(16)),
     ("child_aborts_in_a_coroutine", None),
     ("child_exits_while_a_thread_local_waits", Some(17)),
+    ("child_exits_in_a_coroutine_and_keeps_its_hub", Some(18)),
+    ("child_exits_on_the_root_and_frees_its_hub", Some(19)),
 ];
 
 #[test]
@@ -126,6 +131,38 @@ fn child_exits_in_a_handler_that_waits() {
     // SAFETY: the function lives as long as the program.
     assert_eq!(unsafe { libc::atexit(at_exit) }, 0);
     let _ = spawn(|| ()).join();
+    process::exit(3);
+}
+
+/// Registers a handler of exit(3) that ends the process with `kept` or `freed`, as the hub's
+/// descriptors are still there then or not.
+fn tell_at_exit<const KEPT: i32, const FREED: i32>() {
+    static BEFORE: AtomicUsize = AtomicUsize::new(0);
+
+    extern "C" fn at_exit<const KEPT: i32, const FREED: i32>() {
+        let is_kept = open_fds() == BEFORE.load(Ordering::Relaxed);
+        // SAFETY: nothing of the process is used any more.
+        unsafe { libc::_exit(if is_kept { KEPT } else { FREED }) };
+    }
+
+    leave_some_parked();
+    BEFORE.store(open_fds(), Ordering::Relaxed);
+    // SAFETY: the function lives as long as the program.
+    assert_eq!(unsafe { libc::atexit(at_exit::<KEPT, FREED>) }, 0);
+}
+
+/// The frames below the call of `exit` refer to the hub.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_exits_in_a_coroutine_and_keeps_its_hub() {
+    tell_at_exit::<18, 98>();
+    let _ = spawn(|| process::exit(3)).join();
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_exits_on_the_root_and_frees_its_hub() {
+    tell_at_exit::<99, 19>();
     process::exit(3);
 }
 

@@ -31,6 +31,7 @@ use crate::support::on_drop;
 use crate::support::passes;
 use crate::support::resident_bytes;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -225,7 +226,7 @@ fn a_join_may_time_out_and_be_interrupted() {
             let group = group.clone();
             move || group.join()
         });
-        yield_now();
+        until_quiet();
         assert!(waiter.kill());
         assert!(was_killed(waiter));
         group.kill_timeout(LONG).unwrap();
@@ -244,10 +245,10 @@ fn several_wait_for_the_next_to_leave() {
                 log.add(word);
             })
         });
-        yield_now();
+        until_quiet();
         tasks[0].thread().unpark();
         join_all(waiters);
-        assert_eq!(log.text(), "a b");
+        log.assert_fifo("a b");
         assert_eq!(group.len(), 1);
         group.kill_timeout(LONG).unwrap();
         join_all(tasks);
@@ -259,7 +260,7 @@ fn dropping_a_group_detaches_its_members() {
     run(|| {
         let group = Group::new();
         let task = group.spawn(|| {
-            yield_now();
+            until_quiet();
             1
         });
         drop(group);
@@ -281,7 +282,7 @@ fn a_kill_reaches_all_and_nobody_runs_before_all_are_marked() {
             }
         });
         let ended = group.spawn(|| ());
-        yield_now();
+        until_quiet();
         let dropped = log.on_drop("captured");
         let new = group.spawn(move || {
             let _dropped = dropped;
@@ -292,7 +293,7 @@ fn a_kill_reaches_all_and_nobody_runs_before_all_are_marked() {
         assert_eq!(group.kill(), 3);
         assert_eq!(log.text(), "", "nothing happens at once");
         group.kill_timeout(LONG).unwrap();
-        assert_eq!(log.text(), "captured waiting");
+        log.assert_fifo("captured waiting");
         ended.join().unwrap();
         assert!(was_killed(waiting));
         assert!(was_killed(new));
@@ -309,7 +310,7 @@ fn members_that_come_while_the_group_is_killed_are_killed() {
             let count = Rc::new(Cell::new(0));
             spawner(&group, &count, if shape == "in a chain" { 50 } else { 1 });
             if shape != "before it starts" {
-                yield_now();
+                until_quiet();
             }
             group.kill_timeout(LONG).unwrap();
             assert!(group.is_empty());
@@ -340,7 +341,7 @@ fn those_that_swallow_their_kill_survive_and_are_told() {
         let (group, done) = (Group::new(), Rc::new(Cell::new(false)));
         let stubborn = group.spawn(stubborn(&done));
         let other = group.spawn(park);
-        yield_now();
+        until_quiet();
         // It does not wait for the time: it is known when the last throw was swallowed.
         let survivors = group.kill_timeout(LONG).unwrap_err();
         assert_eq!(survivors.threads().len(), 1);
@@ -358,7 +359,7 @@ fn one_in_a_shield_survives_until_the_time_is_up() {
     run(|| {
         let group = Group::new();
         let task = group.spawn(|| shield(park));
-        yield_now();
+        until_quiet();
         let survivors = group.kill_timeout(SHORT).unwrap_err();
         assert_eq!(survivors.to_string(), "1 coroutines have not ended though they were killed");
         survivors.threads()[0].unpark();
@@ -385,7 +386,7 @@ fn a_kill_that_is_over_does_not_kill_who_comes_later() {
     run(|| {
         let group = Group::new();
         let task = group.spawn(|| shield(park));
-        yield_now();
+        until_quiet();
         assert_eq!(timeout(SHORT, || group.kill_timeout(LONG).is_ok()), Err(Elapsed));
         task.thread().unpark();
         settle();
@@ -398,7 +399,7 @@ fn kill_all_marks_each_kind() {
     run(|| {
         let (done, ran) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(Vec::new())));
         let tasks: Vec<JoinHandle<()>> = vec![spawn(park), spawn(stubborn(&done)), spawn(|| ())];
-        yield_now();
+        until_quiet();
         let own = Rc::clone(&ran);
         let new = spawn(move || own.borrow_mut().push(1));
         let handles: Vec<_> = tasks.iter().chain([&new]).collect();
@@ -418,7 +419,7 @@ fn kill_all_marks_each_kind() {
 fn kill_all_is_bounded_by_its_time() {
     run(|| {
         let tasks: Vec<_> = (0..1000).map(|_| spawn(|| shield(park))).collect();
-        yield_now();
+        until_quiet();
         let survivors = kill_all_timeout(&tasks, SHORT).unwrap_err();
         assert_eq!(survivors.threads().len(), 1000);
         assert_eq!(timeout(SHORT, || kill_all_timeout(&tasks, LONG).is_ok()), Err(Elapsed));

@@ -10,6 +10,7 @@ use corovent::JoinHandle;
 use corovent::debug;
 use corovent::sleep;
 use corovent::spawn;
+use corovent::sync::mpsc;
 use corovent::thread::park;
 use corovent::yield_now;
 
@@ -70,6 +71,34 @@ fn child_spawns_a_million_in_waves() {
         (0..97).for_each(|_| wave());
         assert!(resident_bytes() <= before + (1 << 18));
         assert!(mappings() <= maps + 2);
+    });
+}
+
+/// What a channel has allocated for its values goes with it, used or not.
+#[test]
+fn channels_that_are_dropped_leave_nothing() {
+    passes("memory::child_makes_and_drops_channels");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_makes_and_drops_channels() {
+    type Big = [u8; 1024];
+    let channels = |count| {
+        for n in 0..count {
+            let (sender, receiver) = mpsc::channel::<Big>();
+            (0..n % 3).for_each(|_| sender.send([1; 1024]).unwrap());
+            assert!(n % 5 != 4 || receiver.try_recv().is_ok() == (n % 3 > 0));
+        }
+    };
+
+    run(|| {
+        channels(100);
+        let before = resident_bytes();
+        // A block that is left behind in one of them has been written to on a page at least.
+        channels(10_000);
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown <= 1 << 20, "{grown} bytes");
     });
 }
 

@@ -1,6 +1,7 @@
 //! Work off the thread.
 
 use std::cell::Cell;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Barrier;
@@ -8,11 +9,14 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::channel;
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use corovent::Abandoned;
 use corovent::Killed;
+use corovent::fs::File;
 use corovent::remote;
 use corovent::sleep;
 use corovent::spawn;
@@ -271,6 +275,95 @@ fn an_unwanted_result_may_panic_when_it_is_dropped() {
             .collect();
         let leaders = tasks.into_iter().map(|task| usize::from(task.join().unwrap()));
         assert_eq!(leaders.sum::<usize>(), 1);
+    });
+}
+
+/// A thread with a hub puts jobs in line behind 64 others, and ends: what its coroutines have not
+/// begun is not done for nobody. One that was killed was told that its job goes on.
+#[test]
+fn jobs_of_a_hub_that_has_ended_are_dropped() {
+    passes("pool::child_loses_those_who_wait_for_jobs");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_loses_those_who_wait_for_jobs() {
+    run(|| {
+        let (go, gone) = channel::<()>();
+        let gone = Arc::new(Mutex::new(gone));
+        let busy: Vec<_> = (0..64)
+            .map(|_| {
+                let gone = Arc::clone(&gone);
+                spawn(move || blocking(move || assert!(gone.lock().unwrap().recv().is_err())))
+            })
+            .collect();
+        until_waiting(64);
+        let file = tempfile::tempfile().unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let said: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let theirs = Arc::clone(&said);
+        let ended = std::thread::spawn(move || {
+            let submit = |word: &'static str| {
+                let (ran, dropped) = (Arc::clone(&theirs), Arc::clone(&theirs));
+                let guard = on_drop(move || dropped.lock().unwrap().push("dropped"));
+                spawn(move || {
+                    blocking(move || {
+                        ran.lock().unwrap().push(word);
+                        drop(guard);
+                    })
+                })
+            };
+            let locked = std::fs::File::open(path).unwrap();
+            spawn(move || File::from(locked).lock());
+            submit("lost");
+            let killed = submit("killed");
+            until_waiting(3);
+            assert!(killed.kill());
+            assert!(was_killed(killed));
+        });
+        ended.join().unwrap();
+        drop(go);
+        busy.into_iter().for_each(|task| task.join().unwrap());
+        // Each thread of the pool is here: whatever was in line has been dealt with.
+        let meet = Arc::new(Barrier::new(64));
+        let meet = |_| {
+            spawn({
+                let meet = Arc::clone(&meet);
+                move || blocking(move || meet.wait().is_leader())
+            })
+        };
+        let tasks: Vec<_> = (0..64).map(meet).collect();
+        tasks.into_iter().for_each(|task| _ = task.join().unwrap());
+        let mut said = said.lock().unwrap().clone();
+        said.sort_unstable();
+        assert_eq!(said, ["dropped", "dropped", "killed"]);
+        assert!(file.try_lock().is_ok(), "nobody holds it");
+    });
+}
+
+/// The result of a job that runs when its hub ends is dropped by the thread of the pool.
+#[test]
+fn what_a_job_gives_to_a_hub_that_has_ended_is_dropped() {
+    run(|| {
+        let (go, gone) = channel::<()>();
+        let (dropped, is_dropped) = channel();
+        let (entered, is_entered) = channel();
+        let ended = std::thread::spawn(move || {
+            let guard = on_drop(move || dropped.send(()).unwrap());
+            spawn(move || {
+                blocking(move || {
+                    entered.send(()).unwrap();
+                    assert!(gone.recv().is_err());
+                    guard
+                });
+            });
+            yield_now();
+            is_entered.recv().unwrap();
+        });
+        ended.join().unwrap();
+        assert_eq!(is_dropped.try_recv(), Err(TryRecvError::Empty), "the job runs");
+        drop(go);
+        is_dropped.recv().unwrap();
     });
 }
 

@@ -25,6 +25,7 @@ use crate::support::Log;
 use crate::support::is_message;
 use crate::support::on_drop;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -97,7 +98,7 @@ fn a_place_is_free_however_its_coroutine_has_ended() {
         assert_eq!(pool.spawn(|| 1).join().unwrap(), 1);
         assert!(was_killed(unstarted));
         let waiting = pool.spawn(park);
-        yield_now();
+        until_quiet();
         assert!(waiting.kill());
         assert_eq!(pool.spawn(|| 2).join().unwrap(), 2);
         drop(waiting);
@@ -151,13 +152,13 @@ fn those_who_wait_for_a_place_get_it_in_order() {
                 spawn(move || pool.spawn(move || log.add(word)).join().unwrap())
             })
             .collect();
-        yield_now();
+        until_quiet();
         // One that leaves the line takes no place with it.
         assert!(waiters[1].kill());
         first.thread().unpark();
         let ends = join_all(waiters);
         assert!(ends[1].as_ref().is_err_and(|payload| payload.is::<Killed>()));
-        assert_eq!(log.text(), "a c d");
+        log.assert_fifo("a c d");
         first.join().unwrap();
         assert_eq!(pool.free_count(), 1);
     });
@@ -172,7 +173,7 @@ fn one_that_was_woken_and_is_killed_passes_the_place_on() {
             let pool = pool.clone();
             spawn(move || pool.spawn(|| 1).join().unwrap())
         });
-        yield_now();
+        until_quiet();
         let [unlucky, lucky] = waiters;
         first.thread().unpark();
         let own = spawn(move || {
@@ -208,10 +209,10 @@ fn waiting_for_a_place_takes_none() {
             let (pool, log) = (pool.clone(), log.clone());
             move || pool.spawn(move || log.add("spawned")).join().unwrap()
         });
-        yield_now();
+        until_quiet();
         first.thread().unpark();
         join_all([watcher, spawner, first]);
-        assert_eq!(log.text(), "available spawned");
+        log.assert_fifo("available spawned");
         assert!(pool.wait_available_timeout(Duration::ZERO));
     });
 }
@@ -243,8 +244,7 @@ fn apply_throws_what_the_closure_does_and_a_panic_for_a_kill() {
             let pool = pool.clone();
             move || pool.apply(park)
         });
-        yield_now();
-        yield_now();
+        until_quiet();
         assert_eq!(pool.kill(), 1);
         // The caller was not killed, and must not seem to be.
         let payload = caller.join().unwrap_err();
@@ -266,8 +266,7 @@ fn a_kill_of_who_applies_ends_the_closure_first() {
                 });
             }
         });
-        yield_now();
-        yield_now();
+        until_quiet();
         caller.kill();
         assert!(was_killed(caller));
         assert_eq!(log.text(), "closure");
@@ -284,7 +283,7 @@ fn a_pool_is_killed_with_those_who_come_meanwhile() {
             let pool = pool.clone();
             move || (0..10).map(|_| pool.spawn(park)).collect::<Vec<_>>()
         });
-        yield_now();
+        until_quiet();
         pool.kill_timeout(LONG).unwrap();
         let killed = timeout(LONG, || {
             while !feeder.is_finished() {

@@ -36,6 +36,7 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::is_message;
 use crate::support::run;
+use crate::support::until_quiet;
 
 const SHORT: Duration = Duration::from_millis(2);
 const LONG: Duration = Duration::from_secs(3600);
@@ -106,7 +107,7 @@ fn putters_and_getters_are_served_in_the_order_in_which_they_came() {
                 })
             })
             .collect();
-        yield_now();
+        until_quiet();
         // Room is for those who wait, and nobody goes before them.
         assert_eq!(queue.get(), Ok(0));
         assert_eq!(queue.try_put(9), Err(TryPutError::Full(9)));
@@ -119,7 +120,7 @@ fn putters_and_getters_are_served_in_the_order_in_which_they_came() {
                 spawn(move || log.add(format!("g{n}={}", queue.get().unwrap())))
             })
             .collect();
-        yield_now();
+        until_quiet();
         (1..=4).for_each(|n| queue.put(n).unwrap());
         getters.into_iter().for_each(|getter| getter.join().unwrap());
         assert_eq!(log.text(), "p1 p2 p3 p4 g1=1 g2=2 g3=3 g4=4");
@@ -135,7 +136,7 @@ fn an_item_of_one_who_leaves_goes_to_the_next() {
             let first = scope.spawn(|| queue.get());
             let limited = scope.spawn(|| queue.get_timeout(SHORT));
             let last = scope.spawn(|| queue.get());
-            yield_now();
+            until_quiet();
             first.kill();
             queue.put(7).unwrap();
             assert!(first.join().is_err());
@@ -149,7 +150,7 @@ fn an_item_of_one_who_leaves_goes_to_the_next() {
             let killed = scope.spawn(|| queue.put(1));
             let limited = scope.spawn(|| queue.put_timeout(2, SHORT));
             let last = scope.spawn(|| queue.put(3));
-            yield_now();
+            until_quiet();
             killed.kill();
             assert!(killed.join().is_err());
             assert_eq!(limited.join().unwrap(), Err(PutTimeoutError::Timeout(2)));
@@ -171,7 +172,7 @@ fn one_that_is_killed_when_its_item_is_in_has_put_it() {
                 queue.put(1).unwrap();
                 "goes on"
             });
-            yield_now();
+            until_quiet();
             assert_eq!(queue.get(), Ok(0));
             assert!(putter.kill());
             assert_eq!(putter.join().unwrap(), "goes on");
@@ -188,7 +189,7 @@ fn a_peek_leaves_the_item_to_others() {
             let peekers: Vec<_> = (0..3).map(|_| scope.spawn(|| queue.peek())).collect();
             let getter = scope.spawn(|| queue.get());
             let late = scope.spawn(|| queue.peek());
-            yield_now();
+            until_quiet();
             assert_eq!(queue.try_peek(), Err(TryGetError::Empty));
             assert_eq!(queue.peek_timeout(SHORT), Err(GetTimeoutError::Timeout));
             queue.put('a').unwrap();
@@ -259,7 +260,7 @@ fn what_is_in_a_closed_queue_can_be_taken() {
             queue.put(2).unwrap();
             let queue = &queue;
             let putters: Vec<_> = (3..6).map(|n| scope.spawn(move || queue.put(n))).collect();
-            yield_now();
+            until_quiet();
             queue.close();
             queue.close();
             assert!(queue.is_closed());
@@ -278,7 +279,7 @@ fn what_is_in_a_closed_queue_can_be_taken() {
         scope(|scope| {
             let getters: Vec<_> = (0..3).map(|_| scope.spawn(|| queue.get())).collect();
             let peeker = scope.spawn(|| queue.peek());
-            yield_now();
+            until_quiet();
             queue.close();
             getters.into_iter().for_each(|task| assert_eq!(task.join().unwrap(), Err(GetError)));
             assert_eq!(peeker.join().unwrap(), Err(GetError));
@@ -295,7 +296,7 @@ fn a_queue_that_is_closed_now_gives_its_items() {
             let putter = scope.spawn(|| queue.put(3));
             assert_eq!(queue.get(), Ok(0));
             let join = scope.spawn(|| queue.join());
-            yield_now();
+            until_quiet();
             assert_eq!(queue.close_now(), [1, 2, 3]);
             putter.join().unwrap().unwrap();
             assert_eq!(queue.get(), Err(GetError));
@@ -328,7 +329,7 @@ fn all_items_are_done_before_join_returns() {
             assert!(timeout(SHORT, || queue.join()).is_err());
             let joins: Vec<_> = (0..2).map(|_| scope.spawn(|| queue.join())).collect();
             let killed = scope.spawn(|| queue.join());
-            yield_now();
+            until_quiet();
             killed.kill();
             for n in 0..3 {
                 assert_eq!(queue.get(), Ok(n));
@@ -353,7 +354,7 @@ fn a_put_into_a_channel_returns_when_its_item_is_taken() {
             assert_eq!(channel.try_put(0), Err(TryPutError::Full(0)));
             assert_eq!(channel.try_get(), Err(TryGetError::Empty));
             let (first, second) = (scope.spawn(|| channel.put(1)), scope.spawn(|| channel.put(2)));
-            (0..5).for_each(|_| yield_now());
+            until_quiet();
             assert!(!first.is_finished());
             assert_eq!(channel.get(), Ok(1));
             first.join().unwrap().unwrap();
@@ -363,13 +364,13 @@ fn a_put_into_a_channel_returns_when_its_item_is_taken() {
             // No ghost of one whose time was up, or who was killed.
             assert_eq!(channel.put_timeout(3, SHORT), Err(PutTimeoutError::Timeout(3)));
             let killed = scope.spawn(|| channel.put(4));
-            yield_now();
+            until_quiet();
             killed.kill();
             assert!(killed.join().is_err());
             assert_eq!(channel.get_timeout(SHORT), Err(GetTimeoutError::Timeout));
             // Somebody waits already.
             let getters: Vec<_> = (0..2).map(|_| scope.spawn(|| channel.get())).collect();
-            yield_now();
+            until_quiet();
             assert_eq!(channel.try_put(5), Ok(()));
             assert_eq!(channel.put(6), Ok(()));
             assert_eq!(channel.try_put(7), Err(TryPutError::Full(7)));
@@ -377,7 +378,7 @@ fn a_put_into_a_channel_returns_when_its_item_is_taken() {
                 assert_eq!(getter.join().unwrap(), Ok(n));
             }
             let putter = scope.spawn(|| channel.put(8));
-            yield_now();
+            until_quiet();
             channel.close();
             assert_eq!(putter.join().unwrap(), Err(PutError(8)));
             assert_eq!(channel.get(), Err(GetError));
@@ -393,7 +394,7 @@ fn one_that_was_met_in_a_channel_takes_the_item() {
         for is_killed_first in [true, false] {
             scope(|scope| {
                 let getter = scope.spawn(|| channel.get());
-                yield_now();
+                until_quiet();
                 if is_killed_first {
                     getter.kill();
                 }
@@ -522,12 +523,12 @@ fn a_queue_is_closed_after_a_comparison() {
         *act.borrow_mut() = Some(Rc::new(park));
         let own = Rc::clone(&queue);
         let getter = spawn(move || own.get().map(|item| item.0));
-        yield_now();
+        until_quiet();
         assert!(timeout(SHORT, || queue.close_now()).is_err());
         assert!(!queue.is_closed());
         let own = Rc::clone(&queue);
         let closing = spawn(move || own.close_now().len());
-        yield_now();
+        until_quiet();
         *act.borrow_mut() = None;
         getter.thread().unpark();
         assert_eq!(closing.join().unwrap(), 3);
@@ -541,11 +542,11 @@ fn one_that_is_killed_while_it_compares_leaves_all_items() {
     run(|| {
         let (queue, act, _) = Odd::queue(6, &[5, 2, 8, 1]);
         *act.borrow_mut() = Some(Rc::new(park));
-        let (getter, behind) = {
-            let (own, other) = (Rc::clone(&queue), Rc::clone(&queue));
-            (spawn(move || drop(own.get())), spawn(move || other.get_timeout(LONG).unwrap().0))
-        };
-        yield_now();
+        let (own, other) = (Rc::clone(&queue), Rc::clone(&queue));
+        let getter = spawn(move || drop(own.get()));
+        until_quiet();
+        let behind = spawn(move || other.get_timeout(LONG).unwrap().0);
+        until_quiet();
         getter.kill();
         *act.borrow_mut() = None;
         assert!(getter.join().is_err());
@@ -597,7 +598,7 @@ fn an_item_is_dropped_once_and_without_a_lock() {
             let (queue, item) = (Arc::clone(&queue), item());
             move || queue.put(item).is_ok()
         });
-        yield_now();
+        until_quiet();
         putter.kill();
         assert!(putter.join().is_err());
         assert!(queue.try_put(item()).is_ok() || *dropped.lock().unwrap() > 1);
@@ -786,7 +787,7 @@ fn lose_items<Q: Send + Sync + 'static>(
     let queue = Arc::clone(queue);
     let thread = os::spawn(move || {
         spawn(move || take_out(&queue));
-        yield_now();
+        until_quiet();
         out.send(()).unwrap();
         is_end.recv().unwrap();
     });
@@ -825,7 +826,7 @@ fn those_who_wait_for_items_that_are_lost_go_on() {
                     }
                     let queue = Arc::clone(&queue);
                     elsewhere = Some(os::spawn(move || queue.get().unwrap().0));
-                    yield_now();
+                    until_quiet();
                 },
             );
             queue.put(item(6)).unwrap();
@@ -841,7 +842,7 @@ fn those_who_wait_for_items_that_are_lost_go_on() {
             let mut closing = None;
             let close = || {
                 closing = Some(scope.spawn(|| queue.close_now()));
-                yield_now();
+                until_quiet();
             };
             lose_items(&queue, &flag, |queue| drop(queue.peek()), close);
             let left = closing.unwrap().join().unwrap();
@@ -899,7 +900,7 @@ fn items_are_lost_with_one_that_is_given_up() {
             move || {
                 corovent::run(|| {
                     spawn(move || queue.get().is_ok());
-                    yield_now();
+                    until_quiet();
                     out.send(()).unwrap();
                     is_end.recv().unwrap();
                 });
@@ -912,9 +913,9 @@ fn items_are_lost_with_one_that_is_given_up() {
             let queue = Arc::clone(&queue);
             move || queue.get().unwrap().0
         });
-        yield_now();
+        until_quiet();
         queue.put(item(3)).unwrap();
-        yield_now();
+        until_quiet();
         assert!(!behind.is_finished(), "it is woken by the end only");
         end.send(()).unwrap();
         is_out.recv().unwrap();

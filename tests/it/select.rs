@@ -35,6 +35,7 @@ use corovent::yield_now;
 
 use crate::support::is_message;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -72,7 +73,7 @@ fn an_end_is_ready() {
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
         // Also of one that was killed, or panicked, and of one in a scope.
         let task = spawn(park);
-        yield_now();
+        until_quiet();
         task.kill();
         assert_eq!(select(&[&task]), 0);
         assert!(was_killed(task));
@@ -122,7 +123,7 @@ fn one_that_is_killed_passes_its_wake_on() {
                     assert_eq!(select(&[&receiver]), 0);
                     receiver.recv()
                 });
-                yield_now();
+                until_quiet();
                 if sends_first {
                     sender.send(7).unwrap();
                 }
@@ -147,7 +148,7 @@ fn what_a_select_leaves_another_takes() {
         scope(|scope| {
             let selecting = scope.spawn(|| select(&[&receiver]));
             let second = scope.spawn(|| select(&[&receiver]));
-            yield_now();
+            until_quiet();
             sender.send(()).unwrap();
             assert_eq!(selecting.join().unwrap(), 0);
             assert_eq!(second.join().unwrap(), 0);
@@ -157,7 +158,7 @@ fn what_a_select_leaves_another_takes() {
             receiver.recv().unwrap();
             let selecting = scope.spawn(|| select(&[&receiver, &second.1]));
             let receiving = scope.spawn(|| receiver.recv().unwrap());
-            yield_now();
+            until_quiet();
             // Both lists wake it, and it can leave with one only.
             sender.send(()).unwrap();
             second.0.send(()).unwrap();
@@ -176,7 +177,7 @@ fn a_timeout_around_it_is_not_lost_and_leaves_nothing() {
         assert_eq!(timeout(SHORT, || select_timeout(&[&receiver, &task], LONG)), Err(Elapsed));
         assert_eq!(timeout(LONG, || select_timeout(&[&receiver, &task], SHORT)), Ok(None));
         let sending = spawn(move || sender.send(1));
-        yield_now();
+        until_quiet();
         assert_eq!(receiver.recv(), Ok(1));
         sending.join().unwrap().unwrap();
         task.thread().unpark();
@@ -215,7 +216,7 @@ fn what_can_never_be_is_refused() {
             assert!(is_message(&*payload, "a coroutine cannot wait for its own end"));
         });
         sender.send(task).unwrap();
-        yield_now();
+        until_quiet();
         let payload = catch_unwind(|| select(&[])).unwrap_err();
         assert!(is_message(&*payload, "a select of nothing would never end"));
         assert_eq!(select_timeout(&[], SHORT), None);
@@ -386,9 +387,9 @@ fn selects_meet_in_channels() {
                     }
                 };
                 let earlier = getter_is_first.then(|| scope.spawn(get));
-                yield_now();
+                until_quiet();
                 let putter = scope.spawn(put);
-                yield_now();
+                until_quiet();
                 let later = (!getter_is_first).then(|| scope.spawn(get));
                 putter.join().unwrap();
                 earlier.or(later).unwrap().join().unwrap();
@@ -428,7 +429,7 @@ fn nobody_meets_himself() {
         });
         scope(|scope| {
             let selecting = scope.spawn(both);
-            yield_now();
+            until_quiet();
             channel.put(7).unwrap();
             assert_eq!(selecting.join().unwrap(), Some(7));
         });
@@ -446,7 +447,7 @@ fn what_is_not_put_in_stays_where_it_was() {
                 let mut item = item.borrow_mut();
                 select! { result = put(&queue, &mut item) => result.unwrap() }
             });
-            yield_now();
+            until_quiet();
             assert!(putter.kill());
             assert!(putter.join().is_err());
         });
@@ -466,7 +467,7 @@ fn what_is_not_put_in_stays_where_it_was() {
                 item
             });
             let behind = scope.spawn(|| queue.put(4));
-            yield_now();
+            until_quiet();
             assert_eq!(queue.get(), Ok(0));
             putter.kill();
             assert_eq!(putter.join().unwrap(), None);
@@ -517,7 +518,7 @@ fn selects_of_hubs_and_threads_lose_nothing() {
         putters.into_iter().for_each(|thread| thread.join().unwrap());
         // What is left in the queue is taken first.
         while !channels.1.is_empty() {
-            yield_now();
+            until_quiet();
         }
         channels.0.close();
         channels.1.close();
@@ -537,7 +538,7 @@ fn one_that_will_never_run_again_takes_no_wake_along() {
             os::spawn(move || {
                 let own = Arc::clone(&lost);
                 drop(spawn(move || select(&[&own.1, &own.0])));
-                yield_now();
+                until_quiet();
                 // It is woken, and does not run.
                 lost.0.put(1).unwrap();
             })
@@ -549,7 +550,7 @@ fn one_that_will_never_run_again_takes_no_wake_along() {
             let (lost, (told, is_told)) = (Arc::clone(&things), std_mpsc::channel());
             let thread = os::spawn(move || {
                 drop(spawn(move || select(&[&lost.1, &lost.0])));
-                yield_now();
+                until_quiet();
                 told.send(()).unwrap();
             });
             is_told.recv().unwrap();
@@ -561,7 +562,7 @@ fn one_that_will_never_run_again_takes_no_wake_along() {
                 };
                 item.unwrap()
             });
-            yield_now();
+            until_quiet();
             things.0.put(2).unwrap();
             assert_eq!(task.join().unwrap(), 2);
             thread.join().unwrap();
@@ -583,14 +584,14 @@ fn an_event_that_was_set_has_happened() {
                     wait(&result) => "result",
                 }
             });
-            yield_now();
+            until_quiet();
             // Taken back before they run.
             event.set();
             event.clear();
             assert_eq!((known.join().unwrap(), taken.join().unwrap()), (1, "event"));
             assert_eq!(try_select(&[&event, &result]), None);
             let later = scope.spawn(|| select(&[&event, &result]));
-            yield_now();
+            until_quiet();
             result.set(3).unwrap();
             assert_eq!(later.join().unwrap(), 1);
             assert_eq!(result.try_get().unwrap().unwrap(), &3);

@@ -33,6 +33,7 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::is_message;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 use crate::worlds::Running;
 use crate::worlds::WORLDS;
@@ -40,7 +41,6 @@ use crate::worlds::World;
 use crate::worlds::assert_kept;
 use crate::worlds::join_all;
 use crate::worlds::leak;
-use crate::worlds::settle;
 use crate::worlds::waiting_for;
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -133,7 +133,7 @@ fn a_bounded_one_takes_no_permit_that_nobody_held() {
             let room = Arc::clone(&room);
             move || (room.acquire().forget(), room.acquire().forget(), room.acquire().forget())
         });
-        settle();
+        until_quiet();
         assert_eq!(waiting_for("permit"), 1);
         room.release();
         task.join().unwrap();
@@ -146,14 +146,14 @@ fn permits_are_given_in_the_order_in_which_they_were_asked_for() {
     run(|| {
         let (room, log) = (Arc::new(Semaphore::new(0)), Log::new());
         let tasks = ["a", "b", "c", "d"].map(|word| taker(&room, &log, word, 1));
-        settle();
+        until_quiet();
         assert_eq!(waiting_for("permit"), 4);
         room.release();
         assert_eq!(log.text(), "", "waking only enqueues");
-        settle();
+        until_quiet();
         assert_eq!(log.text(), "a");
         room.add_permits(2);
-        settle();
+        until_quiet();
         assert_eq!((log.text().as_str(), room.available_permits()), ("a b c", 0));
         room.release();
         join_all(tasks);
@@ -185,7 +185,7 @@ fn nobody_is_overtaken() {
         assert_kept(|| {
             let permit = room.acquire();
             let task = taker(&room, &log, "next", 1);
-            settle();
+            until_quiet();
             drop(permit);
             assert_eq!(room.available_permits(), 1);
             let is_kept = room.try_acquire().is_none();
@@ -205,12 +205,12 @@ fn one_that_wants_many_is_not_passed_by() {
         let (room, log) = (Arc::new(Semaphore::new(2)), Log::new());
         let many = taker(&room, &log, "many", 3);
         let few = taker(&room, &log, "few", 1);
-        settle();
+        until_quiet();
         assert!(room.try_acquire().is_none(), "two are free, and there is a line");
         assert_eq!((log.text().as_str(), waiting_for("permit")), ("", 2));
         room.release();
         many.join().unwrap();
-        settle();
+        until_quiet();
         assert_eq!((log.text().as_str(), room.available_permits()), ("many", 0));
         room.release();
         few.join().unwrap();
@@ -221,7 +221,7 @@ fn one_that_wants_many_is_not_passed_by() {
             move || timeout(SHORT, || room.acquire_many(3).forget())
         });
         let behind = ["a", "b"].map(|word| taker(&room, &log, word, 1));
-        settle();
+        until_quiet();
         assert_eq!(waiting_for("permit"), 3);
         assert_eq!(late.join().unwrap(), Err(Elapsed));
         join_all(behind);
@@ -281,7 +281,7 @@ fn a_kill_and_a_timeout_take_no_permit() {
             move || timeout(SHORT, || room.acquire_timeout(LONG).is_some())
         });
         let last = taker(&room, &log, "last", 1);
-        settle();
+        until_quiet();
         killed.kill();
         assert!(was_killed(killed));
         assert!(!late.join().unwrap());
@@ -300,7 +300,7 @@ fn one_that_was_called_and_is_killed_passes_its_permit_on() {
             let (room, log) = (Arc::new(Semaphore::new(0)), Log::new());
             let killed = taker(&room, &log, "killed", 2);
             let next = ["a", "b"].map(|word| taker(&room, &log, word, 1));
-            settle();
+            until_quiet();
             if is_killed_first {
                 killed.kill();
                 room.add_permits(2);
@@ -336,10 +336,10 @@ fn a_permit_goes_back_however_its_holder_ends() {
             })
         };
         let (killed, dies) = (holder(false), holder(true));
-        settle();
+        until_quiet();
         killed.kill();
         assert!(was_killed(killed));
-        settle();
+        until_quiet();
         assert!(room.try_acquire().is_none(), "the next has it");
         dies.thread().unpark();
         dies.join().unwrap_err();
@@ -368,7 +368,7 @@ fn those_whose_thread_has_ended_are_passed_over() {
         let lost = Arc::clone(&room);
         leak(move || lost.acquire_many(2).forget());
         let next = taker(&room, &log, "next", 1);
-        settle();
+        until_quiet();
         room.add_permits(2);
         next.join().unwrap();
         assert_eq!(room.available_permits(), 1);
@@ -389,7 +389,7 @@ fn lose_the_called(room: &Arc<Semaphore>) -> (mpsc::Sender<()>, os::JoinHandle<(
         let room = Arc::clone(room);
         move || {
             spawn(move || room.acquire().forget());
-            settle();
+            until_quiet();
             assert_eq!(waiting_for("permit"), 1);
             done.send(()).unwrap();
             // From here on the hub does not run any more.
@@ -413,9 +413,9 @@ fn a_promise_to_one_whose_thread_has_ended_is_void() {
             let (end, thread) = lose_the_called(&room);
             // Two come before the thread ends, one of which has to wait on.
             let before = world.start(take());
-            settle();
+            until_quiet();
             let behind = taker(&room, &Log::new(), "behind", 1);
-            settle();
+            until_quiet();
             end.send(()).unwrap();
             thread.join().unwrap();
             room.release();
@@ -567,7 +567,7 @@ fn a_spinning_try_acquire_gets_its_turn() {
                 tries
             }
         });
-        settle();
+        yield_now();
         sleep(SHORT);
         drop(permit);
         assert!(task.join().unwrap() > 0);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::fmt::Debug;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -20,8 +21,12 @@ use corovent::Killed;
 use corovent::debug;
 use corovent::net::TcpStream;
 
-/// A test that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A test that takes longer hangs. Where a tool makes all things slow, `COROVENT_PATIENCE` says how
+/// many seconds that is.
+fn patience() -> Duration {
+    let seconds = env::var("COROVENT_PATIENCE").map(|text| text.parse().unwrap());
+    Duration::from_secs(seconds.unwrap_or(120))
+}
 
 /// Runs a test's body on the thread's own stack. If it hangs, the tables of all coroutines
 /// are printed and the process is aborted; when it is over, nothing of the hub may be left.
@@ -47,6 +52,29 @@ pub(crate) fn until_waiting(count: usize) {
     }
 }
 
+/// Lets the others of this hub run until none of them could, whoever has its turn first.
+#[allow(dead_code)]
+pub(crate) fn until_quiet() {
+    let is_busy = || debug::dump().tasks().any(|task| task.state() == "ready");
+    corovent::yield_now();
+    while is_busy() {
+        corovent::yield_now();
+    }
+}
+
+/// Checks what came in which order, where that is first in, first out: with a seed, which draws
+/// instead, only that all came.
+#[allow(dead_code)]
+#[track_caller]
+pub(crate) fn assert_fifo<T: Clone + Debug + Ord>(found: &[T], expected: &[T]) {
+    let (mut found, mut expected) = (found.to_vec(), expected.to_vec());
+    if env::var_os("COROVENT_SEED").is_some() {
+        found.sort_unstable();
+        expected.sort_unstable();
+    }
+    assert_eq!(found, expected);
+}
+
 /// The bodies that are running, each with the time by which it is late.
 static WATCHED: Mutex<Vec<(thread::ThreadId, String, Instant)>> = Mutex::new(Vec::new());
 
@@ -60,7 +88,7 @@ impl Watch {
             thread::spawn(watch);
         });
         let name = thread::current().name().unwrap_or("main").to_owned();
-        WATCHED.lock().unwrap().push((thread::current().id(), name, Instant::now() + PATIENCE));
+        WATCHED.lock().unwrap().push((thread::current().id(), name, Instant::now() + patience()));
         Watch
     }
 }
@@ -105,6 +133,14 @@ impl Log {
 
     pub(crate) fn words(&self) -> std::cell::RefMut<'_, Vec<String>> {
         self.words.borrow_mut()
+    }
+
+    /// As [`assert_fifo`]; the words are separated by spaces.
+    #[allow(dead_code)]
+    #[track_caller]
+    pub(crate) fn assert_fifo(&self, expected: &str) {
+        let expected: Vec<String> = expected.split_whitespace().map(str::to_owned).collect();
+        assert_fifo(&self.words(), &expected);
     }
 
     pub(crate) fn text(&self) -> String {
@@ -167,9 +203,10 @@ pub(crate) fn child_of(mut command: Command, test: &str) -> Command {
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env_remove("RUST_BACKTRACE");
     // The alarm is set after the fork, and execve(2) keeps it.
-    let limit = || {
+    let seconds = patience().as_secs() as libc::c_uint;
+    let limit = move || {
         // SAFETY: alarm(2) has no preconditions.
-        unsafe { libc::alarm(PATIENCE.as_secs() as libc::c_uint) };
+        unsafe { libc::alarm(seconds) };
         Ok(())
     };
     // SAFETY: alarm(2) is async-signal-safe.

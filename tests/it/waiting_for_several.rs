@@ -32,6 +32,7 @@ use corovent::yield_now;
 
 use crate::support::is_message;
 use crate::support::run;
+use crate::support::until_quiet;
 use crate::support::was_killed;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -156,7 +157,7 @@ fn results_come_in_the_order_of_the_ends() {
 fn those_that_have_ended_before_come_first() {
     run(|| {
         let tasks = [spawn(|| sleep(SHORT)), spawn(|| ()), spawn(|| panic!("as expected"))];
-        yield_now();
+        until_quiet();
         let order: Vec<_> = as_completed(tasks).map(|(n, result)| (n, result.is_ok())).collect();
         assert_eq!(order, [(1, true), (2, false), (0, true)]);
     });
@@ -175,10 +176,13 @@ fn what_is_not_given_is_detached_or_given_back() {
         drop(as_completed(handles));
         let waiter = spawn(|| as_completed([spawn(yield_now), spawn(yield_now)]).count());
         assert_eq!(waiter.join().unwrap(), 2);
-        let waiter = spawn(|| as_completed([spawn(yield_now)]).count());
-        yield_now();
+        let parked = spawn(park);
+        let thread = parked.thread().clone();
+        let waiter = spawn(|| as_completed([parked]).count());
+        until_quiet();
         waiter.kill();
         assert!(was_killed(waiter));
+        thread.unpark();
         while debug::counters().coroutines > 0 {
             yield_now();
         }
@@ -229,10 +233,10 @@ fn the_same_handle_may_be_waited_for_twice_and_by_many() {
                 spawn(move || wait_any([&*task, &*task]))
             })
             .collect();
-        yield_now();
+        until_quiet();
         // Some leave before, and leave nothing.
         waiters[..50].iter().for_each(|waiter| assert!(waiter.kill()));
-        yield_now();
+        until_quiet();
         task.thread().unpark();
         let (killed, woken): (Vec<_>, Vec<_>) =
             join_all(waiters).into_iter().partition(Result::is_err);
@@ -311,7 +315,7 @@ fn a_thread_that_ends_wakes_those_who_wait_for_its_coroutines() {
         let (go, goes) = mpsc::channel::<()>();
         let thread = os::spawn(move || {
             sender.send([spawn(park), spawn(park)]).unwrap();
-            yield_now();
+            until_quiet();
             goes.recv().unwrap();
         });
         let tasks = receiver.recv().unwrap();

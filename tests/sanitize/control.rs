@@ -2,7 +2,7 @@
 //! tests means nothing. `.ci/sanitize` runs it.
 //!
 //! ```text
-//! sanitizer_control heap|stack|thread|none
+//! sanitizer_control heap|stack|none
 //! ```
 //!
 //! It is an example only to cargo, which has no better word for a program of the tests.
@@ -21,10 +21,8 @@ fn main() {
     let bug: fn() -> u64 = match env::args().nth(1).as_deref() {
         Some("heap") => || spawn(read_freed_memory).join().unwrap(),
         Some("stack") => || spawn(read_beyond_an_array).join().unwrap(),
-        // A coroutine's switch is assembly, which not every tool can run.
-        Some("thread") => read_freed_memory_without_a_coroutine,
         Some("none") => || spawn(|| 7).join().unwrap(),
-        other => panic!("heap, stack, thread or none, not {other:?}"),
+        other => panic!("heap, stack or none, not {other:?}"),
     };
     println!("no tool has stopped it: it read {}", bug());
 }
@@ -36,14 +34,6 @@ fn read_freed_memory() -> u64 {
     yield_now();
     drop(boxed);
     yield_now();
-    // SAFETY: there is none: the memory is free.
-    unsafe { black_box(pointer).read_volatile() }
-}
-
-fn read_freed_memory_without_a_coroutine() -> u64 {
-    let boxed = Box::new(black_box(7_u64));
-    let pointer = &raw const *boxed;
-    drop(boxed);
     // SAFETY: there is none: the memory is free.
     unsafe { black_box(pointer).read_volatile() }
 }

@@ -346,6 +346,38 @@ fn a_subscriber_may_be_replaced_while_a_coroutine_waits() {
     assert_eq!(first.count(Told::Close, "first"), 1);
 }
 
+/// The subscriber that is asked at a switch is the thread's. Spans of one that was replaced stay
+/// entered there, until their guards are dropped.
+#[test]
+fn a_subscriber_that_was_replaced_is_told_of_no_switch() {
+    let (first, _guard) = Log::set();
+    support::run(|| {
+        let signal = Rc::new(Signal::new());
+        let waiting = spawn({
+            let signal = Rc::clone(&signal);
+            move || {
+                let outer = info_span!("first").entered();
+                let (second, guard) = Log::set();
+                let inner = info_span!("second").entered();
+                signal.wait();
+                info!("inside");
+                drop(inner);
+                drop(guard);
+                info!("back");
+                drop(outer);
+                second.check(&["other", "second: inside"]);
+            }
+        });
+        support::until_waiting(1);
+        info!("other");
+        signal.set();
+        waiting.join().unwrap();
+    });
+    first.check(&["first: back"]);
+    let expected = [Told::Enter, Told::Exit, Told::Close].map(|told| (told, "first"));
+    assert_eq!(first.others(), expected);
+}
+
 /// In a process of its own, since the first that is set counts for all threads.
 #[test]
 fn without_a_subscriber_nothing_happens() {

@@ -67,9 +67,3 @@ pub(crate) fn send(fd: RawFd, bytes: &[u8]) -> isize {
     // SAFETY: `bytes` is readable for its length.
     unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) }
 }
-
-/// Closes a descriptor that the caller owns.
-pub(crate) fn close(fd: RawFd) {
-    // SAFETY: nobody else has it: the caller has taken it out of a std socket.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-}

@@ -1,9 +1,9 @@
 //! The servers that are compared, and which of them cannot be had on this machine.
 
 use std::env;
-use std::fs;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::plan::Plan;
@@ -58,10 +58,6 @@ impl Peer {
 /// Gives all that run here; those that do not are named on stderr.
 pub(crate) fn all(plan: &Plan) -> io::Result<Vec<Peer>> {
     let mut peers = own(&OWN)?;
-    if !is_there_a_ring() {
-        skip("monoio io_uring", "this kernel does not offer it");
-        peers.retain(|peer| peer.name != "monoio io_uring");
-    }
     match go() {
         Ok(program) => peers.push(Peer::new("Go", &[&program])),
         Err(why) => skip("Go", &why),
@@ -105,12 +101,6 @@ fn wanted(plan: &Plan, mut peers: Vec<Peer>) -> Vec<Peer> {
     peers
 }
 
-/// Many container sandboxes and some kernels have none.
-fn is_there_a_ring() -> bool {
-    let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-    disabled.is_ok_and(|text| text.trim() == "0")
-}
-
 /// Builds the server in Go, and gives its program.
 fn go() -> Result<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/echo.go");
@@ -134,7 +124,7 @@ fn gevent() -> Result<(String, String), String> {
 }
 
 /// The directory `target`, in whose `release` this program is.
-fn target() -> std::path::PathBuf {
+fn target() -> PathBuf {
     let program = env::current_exe().expect("a program is somewhere");
     program.ancestors().nth(2).expect("cargo has built it").to_owned()
 }

@@ -40,8 +40,9 @@ pub(crate) struct Field {
 
 impl Plan {
     fn full() -> Plan {
+        let scaling = SCALING.map(|connections| Field::new(connections, &BYTES[..1]));
         let mut fields = fields(&CONNECTIONS, &BYTES);
-        fields.extend(self::fields(&SCALING, &BYTES[..1]));
+        fields.extend(scaling);
         fields.sort_by_key(|field| field.connections);
         Plan {
             rounds: 7,
@@ -93,14 +94,20 @@ impl Plan {
     }
 }
 
-/// Memory is measured with the wanted number of connections, or with the most if that is not there.
+impl Field {
+    fn new(connections: usize, bytes: &[usize]) -> Field {
+        Field { connections, bytes: bytes.to_vec(), is_for_memory: false }
+    }
+}
+
+/// Memory is measured with the number of connections that comes next to the wanted one.
 fn fields(connections: &[usize], bytes: &[usize]) -> Vec<Field> {
-    let memory_at = *connections.iter().min_by_key(|n| n.abs_diff(MEMORY_AT)).expect("not empty");
-    let field = |&connections: &usize| {
-        let is_for_memory = connections == memory_at && connections > 1;
-        Field { connections, bytes: bytes.to_vec(), is_for_memory }
-    };
-    connections.iter().map(field).collect()
+    let mut fields: Vec<Field> = connections.iter().map(|&n| Field::new(n, bytes)).collect();
+    let next = fields.iter_mut().min_by_key(|field| field.connections.abs_diff(MEMORY_AT));
+    if let Some(field) = next {
+        field.is_for_memory = field.connections > 1;
+    }
+    fields
 }
 
 fn numbers(text: &str) -> io::Result<Vec<usize>> {

@@ -49,6 +49,43 @@ impl<T: AsFd> Socket<T> {
         })
     }
 
+    /// Writes all, in as many calls as it takes.
+    #[inline]
+    pub(crate) fn write_all<const IS_UNIX: bool>(&self, buf: &[u8]) -> io::Result<()> {
+        if buf.is_empty() {
+            return Ok(());
+        }
+        match self.write::<IS_UNIX>(buf) {
+            Ok(count) if count == buf.len() => Ok(()),
+            result => self.write_rest::<IS_UNIX>(buf, result),
+        }
+    }
+
+    /// Goes on after a first write that did not write all.
+    #[cold]
+    fn write_rest<const IS_UNIX: bool>(
+        &self,
+        buf: &[u8],
+        mut result: io::Result<usize>,
+    ) -> io::Result<()> {
+        let mut rest = buf;
+        loop {
+            match result {
+                Ok(0) => {
+                    let message = "failed to write whole buffer";
+                    return Err(io::Error::new(io::ErrorKind::WriteZero, message));
+                }
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            result = self.write::<IS_UNIX>(rest);
+        }
+    }
+
     /// Writes several buffers.
     pub(crate) fn write_vectored<const IS_UNIX: bool>(
         &self,
@@ -239,6 +276,11 @@ macro_rules! stream_traits {
                 self.socket.write::<$is_unix>(buf)
             }
 
+            #[inline]
+            fn write_all(&mut self, buf: &[u8]) -> std::io::Result<()> {
+                self.socket.write_all::<$is_unix>(buf)
+            }
+
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.socket.write_vectored::<$is_unix>(bufs)
             }
@@ -266,6 +308,11 @@ macro_rules! stream_traits {
             #[inline]
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
                 self.socket.write::<$is_unix>(buf)
+            }
+
+            #[inline]
+            fn write_all(&mut self, buf: &[u8]) -> std::io::Result<()> {
+                self.socket.write_all::<$is_unix>(buf)
             }
 
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {

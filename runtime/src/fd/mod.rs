@@ -20,7 +20,6 @@ use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::RawFd;
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use crate::fd::owner::bits_of;
 use crate::fd::owner::reason_of;
 use crate::fd::owner::would_block;
 use crate::hub;
+use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::reason::Reason;
 use crate::readiness::Ready;
@@ -46,8 +46,6 @@ pub use crate::readiness::Direction;
 /// calling it.
 pub struct Source<T: AsFd> {
     io: ManuallyDrop<T>,
-    /// The number of `io`.
-    fd: RawFd,
     owner: Owner,
 }
 
@@ -109,19 +107,14 @@ impl Limit {
 impl<T: AsFd> Source<T> {
     /// Takes ownership of a descriptor that was made for it.
     pub fn new(io: T) -> Source<T> {
-        Source::owned_by(Owner::new(), io)
+        Source { owner: Owner::new(io.as_fd().as_raw_fd()), io: ManuallyDrop::new(io) }
     }
 
     /// Takes ownership of a descriptor that came from elsewhere. Should unsafe code have taken
     /// it from under another source, then the tasks that wait there fail with EBADF when this
     /// one lets go of it, on whichever threads they are.
     pub fn from_foreign(io: T) -> Source<T> {
-        Source::owned_by(Owner::of_foreign(), io)
-    }
-
-    fn owned_by(owner: Owner, io: T) -> Source<T> {
-        let fd = io.as_fd().as_raw_fd();
-        Source { io: ManuallyDrop::new(io), fd, owner }
+        Source { owner: Owner::of_foreign(io.as_fd().as_raw_fd()), io: ManuallyDrop::new(io) }
     }
 
     /// The owner that was given, for calls that do not wait.
@@ -133,7 +126,7 @@ impl<T: AsFd> Source<T> {
     /// Gives the descriptor away; it is registered nowhere then.
     pub fn into_io(self) -> T {
         let mut this = ManuallyDrop::new(self);
-        this.unregister();
+        this.owner.unregister();
         // SAFETY: the source is forgotten, so its owner of the fd is taken out once.
         unsafe { ManuallyDrop::take(&mut this.io) }
     }
@@ -170,7 +163,7 @@ impl<T: AsFd> Source<T> {
         limit: impl Fn() -> Limit,
         attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        self.call_for::<R, false>(reason_of(self.fd, direction), direction, limit, attempt)
+        self.call_for::<R, false>(reason_of(self.owner.fd(), direction), direction, limit, attempt)
     }
 
     /// The same for a call of which epoll does not tell everything that ends its wait: it is
@@ -189,7 +182,7 @@ impl<T: AsFd> Source<T> {
         limit: impl Fn() -> Limit,
         attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        self.call_for::<R, true>(reason_of(self.fd, direction), direction, limit, attempt)
+        self.call_for::<R, true>(reason_of(self.owner.fd(), direction), direction, limit, attempt)
     }
 
     /// The same with another reason than the direction in the table of tasks.
@@ -201,49 +194,76 @@ impl<T: AsFd> Source<T> {
         limit: impl Fn() -> Limit,
         mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
     ) -> io::Result<R> {
-        let fd = self.fd;
+        let hub = hub::current();
         let mut waits = Waits::None;
-        let mut part = None;
-        let mut try_it = self.owner.is_worth_a_call(fd, direction);
-        loop {
-            if try_it {
-                match attempt(self.borrowed()) {
-                    Ok(done) if done.finished => {
-                        self.owner.leave(fd, direction, done.drained, waits.any());
-                        return Ok(done.value);
-                    }
-                    Ok(done) => {
-                        part = Some(done.value);
-                        if !done.drained || self.owner.drain(fd, direction) {
-                            continue;
-                        }
-                    }
-                    Err(error) => match error.raw_os_error() {
-                        Some(libc::EAGAIN) => self.owner.clear(fd, direction),
-                        Some(libc::EINTR) => continue,
-                        _ => {
-                            self.owner.leave(fd, direction, false, waits.any());
-                            return part.ok_or(error);
-                        }
-                    },
-                }
-            }
-            let had_its_turn = try_it && waits.any();
-            match self.wait::<RETRIES>(direction, &limit, &mut waits, had_its_turn, reason) {
-                Ok(()) => {
-                    try_it = true;
-                    // The error is for the call that gives nothing else.
-                    if part.is_some() && self.owner.has_failed(fd) {
-                        self.owner.leave(fd, direction, false, true);
-                        return part.ok_or_else(would_block);
-                    }
-                }
+        if !self.owner.is_worth_a_call(hub, direction) {
+            match self.wait::<RETRIES>(hub, direction, &limit, &mut waits, false, reason) {
                 // Only a real call tells what is there now.
-                Err(Stop::Refused(_)) if !try_it => try_it = true,
+                Ok(()) | Err(Stop::Refused(_)) => {}
+                Err(stop) => return Err(stop.into_error()),
+            }
+        }
+        match attempt(self.borrowed()) {
+            Ok(done) if done.finished => {
+                let hub = hub.or_else(hub::current);
+                self.owner.leave(hub, direction, done.drained, waits.any());
+                Ok(done.value)
+            }
+            result => self.call_on::<R, RETRIES>(result, waits, reason, direction, limit, attempt),
+        }
+    }
+
+    /// Goes on with a call whose first attempt did not end it.
+    #[inline(never)]
+    fn call_on<R, const RETRIES: bool>(
+        &self,
+        mut result: io::Result<Done<R>>,
+        mut waits: Waits,
+        reason: Reason,
+        direction: Direction,
+        limit: impl Fn() -> Limit,
+        mut attempt: impl FnMut(BorrowedFd<'_>) -> io::Result<Done<R>>,
+    ) -> io::Result<R> {
+        let mut part = None;
+        loop {
+            match result {
+                Ok(done) if done.finished => {
+                    self.owner.leave(hub::current(), direction, done.drained, waits.any());
+                    return Ok(done.value);
+                }
+                Ok(done) => {
+                    part = Some(done.value);
+                    if !done.drained || self.owner.drain(direction) {
+                        result = attempt(self.borrowed());
+                        continue;
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => self.owner.clear(direction),
+                    Some(libc::EINTR) => {
+                        result = attempt(self.borrowed());
+                        continue;
+                    }
+                    _ => {
+                        self.owner.leave(hub::current(), direction, false, waits.any());
+                        return part.ok_or(error);
+                    }
+                },
+            }
+            let hub = hub::current();
+            let had_its_turn = waits.any();
+            match self.wait::<RETRIES>(hub, direction, &limit, &mut waits, had_its_turn, reason) {
+                // The error is for the call that gives nothing else.
+                Ok(()) if part.is_some() && self.owner.has_failed() => {
+                    self.owner.leave(hub::current(), direction, false, true);
+                    return part.ok_or_else(would_block);
+                }
+                Ok(()) => {}
                 // Whoever is given a part calls again, and must not with that number.
                 Err(Stop::Closed) => return Err(Stop::Closed.into_error()),
                 Err(stop) => return part.ok_or_else(|| stop.into_error()),
             }
+            result = attempt(self.borrowed());
         }
     }
 
@@ -261,13 +281,15 @@ impl<T: AsFd> Source<T> {
     ///
     /// As for [`call`](Source::call).
     pub fn ready(&self, direction: Direction, limit: impl Fn() -> Limit) -> io::Result<()> {
-        let fd = self.fd;
-        let reason = reason_of(fd, direction);
+        let reason = reason_of(self.owner.fd(), direction);
+        let hub = hub::current();
         let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
-        hub::spend();
+        if let Some(hub) = hub {
+            hub.spend();
+        }
         loop {
-            let known = self.owner.known(fd, direction);
+            let known = self.owner.known(hub.or_else(hub::current), direction);
             if known == Some(Ready::Yes) {
                 break;
             }
@@ -277,9 +299,14 @@ impl<T: AsFd> Source<T> {
             if ask && self.asks_ready(direction)? {
                 break;
             }
-            match self.wait::<false>(direction, &limit, &mut waits, has_waited, reason) {
-                Ok(()) if self.owner.has_arrived(fd, direction) => return Ok(()),
-                Ok(()) => {}
+            let deadline = match waits.deadline(&limit) {
+                Ok(deadline) => deadline,
+                Err(error) if ask => return Err(error),
+                Err(error) => return self.asks_ready(direction)?.then_some(()).ok_or(error),
+            };
+            match self.owner.wait_to_know(hub, direction, deadline, has_waited, reason) {
+                Ok(()) => return Ok(()),
+                Err(Stop::Unknown) => waits = Waits::Until(deadline),
                 Err(Stop::Refused(error)) if ask => return Err(error),
                 Err(Stop::Refused(error)) => {
                     return self.asks_ready(direction)?.then_some(()).ok_or(error);
@@ -289,7 +316,7 @@ impl<T: AsFd> Source<T> {
         }
         if waits.any() {
             // Others may be waiting to make calls: this one takes nothing.
-            self.owner.pass_on(fd, direction);
+            self.owner.pass_on(direction);
         }
         Ok(())
     }
@@ -310,7 +337,7 @@ impl<T: AsFd> Source<T> {
     ///
     /// A kill or a timeout ends it.
     pub fn pause(&self, direction: Direction, duration: Duration) -> io::Result<()> {
-        pause(reason_of(self.fd, direction), duration, Mode::Io)
+        pause(reason_of(self.owner.fd(), direction), duration, Mode::Io)
     }
 
     /// Waits until one of several descriptors may have something to read, of which calls have
@@ -324,7 +351,7 @@ impl<T: AsFd> Source<T> {
     ///
     /// As for [`call`](Source::call).
     pub(crate) fn any_readable(sources: &[&Source<T>]) -> io::Result<()> {
-        let owned: Vec<_> = sources.iter().map(|source| (source.fd, &source.owner)).collect();
+        let owned: Vec<_> = sources.iter().map(|source| &source.owner).collect();
         Owner::wait_any(&owned).map_err(Stop::into_error)
     }
 
@@ -333,6 +360,7 @@ impl<T: AsFd> Source<T> {
     #[inline]
     fn wait<const RETRIES: bool>(
         &self,
+        hub: Option<&'static Hub>,
         direction: Direction,
         limit: impl Fn() -> Limit,
         waits: &mut Waits,
@@ -342,12 +370,12 @@ impl<T: AsFd> Source<T> {
         let deadline = waits.deadline(limit).map_err(Stop::Refused)?;
         if RETRIES {
             let until = deadline.min(Deadline::after(RETRY));
-            match self.owner.wait(self.fd, direction, until, had_its_turn, reason) {
+            match self.owner.wait(hub, direction, until, had_its_turn, reason) {
                 Err(Stop::Failed(error)) if until < deadline && is_over(&error) => {}
                 result => result?,
             }
         } else {
-            self.owner.wait(self.fd, direction, deadline, had_its_turn, reason)?;
+            self.owner.wait(hub, direction, deadline, had_its_turn, reason)?;
         }
         *waits = Waits::Until(deadline);
         Ok(())
@@ -355,10 +383,9 @@ impl<T: AsFd> Source<T> {
 
     /// Asks the kernel whether the descriptor is ready.
     fn asks_ready(&self, direction: Direction) -> io::Result<bool> {
-        let fd = self.fd;
-        let ready = epoll::poll_one(fd, bits_of(direction), ZERO)?;
+        let ready = epoll::poll_one(self.owner.fd(), bits_of(direction), ZERO)?;
         if !ready {
-            self.owner.clear(fd, direction);
+            self.owner.clear(direction);
         }
         Ok(ready)
     }
@@ -367,16 +394,11 @@ impl<T: AsFd> Source<T> {
     fn borrowed(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
     }
-
-    fn unregister(&mut self) {
-        let fd = self.fd;
-        self.owner.unregister(fd);
-    }
 }
 
 impl<T: AsFd> Drop for Source<T> {
     fn drop(&mut self) {
-        self.unregister();
+        self.owner.unregister();
         // SAFETY: the source goes away, so its owner of the fd is dropped once.
         unsafe { ManuallyDrop::drop(&mut self.io) };
     }
@@ -436,6 +458,7 @@ impl Waits {
     }
 
     /// The end of the waits; the limit is asked for once.
+    #[inline]
     fn deadline(self, limit: impl Fn() -> Limit) -> io::Result<Deadline> {
         match self {
             Waits::Until(deadline) => Ok(deadline),

@@ -36,6 +36,8 @@ use crate::sys::records::Record;
 pub(super) struct Owner {
     /// Unique in the process; never zero.
     id: u64,
+    /// The number that it owns.
+    fd: RawFd,
     /// The record of the hub that the fd is registered with; null, or [`several`].
     hub: AtomicPtr<Record<Shared>>,
 }
@@ -50,6 +52,8 @@ pub(super) enum Stop {
     Refused(io::Error),
     /// It has waited, or tried to.
     Failed(io::Error),
+    /// It was woken, and nobody knows for what.
+    Unknown,
     /// Other code has closed the descriptor: the number may belong to somebody else by now.
     Closed,
     /// A kill or a timeout wants the task.
@@ -62,6 +66,7 @@ impl Stop {
     pub(super) fn into_error(self) -> io::Error {
         match self {
             Stop::Refused(error) | Stop::Failed(error) => error,
+            Stop::Unknown => would_block(),
             Stop::Closed => io::Error::from_raw_os_error(libc::EBADF),
             Stop::Interrupted => hub::current().expect("only a hub interrupts").throw_or_error(),
         }
@@ -69,119 +74,161 @@ impl Stop {
 }
 
 impl Owner {
-    /// Names a new owner, registered nowhere.
-    pub(super) fn new() -> Owner {
+    /// Names a new owner of an fd, registered nowhere.
+    pub(super) fn new(fd: RawFd) -> Owner {
         static IDS: AtomicU64 = AtomicU64::new(1);
 
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        Owner { id, hub: AtomicPtr::new(ptr::null_mut()) }
+        Owner { id, fd, hub: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Names a new owner of an fd that came from elsewhere: another owner may have registered
     /// it, with any hub, and have lost it to this one without being told.
-    pub(super) fn of_foreign() -> Owner {
-        Owner { hub: AtomicPtr::new(several()), ..Owner::new() }
+    pub(super) fn of_foreign(fd: RawFd) -> Owner {
+        Owner { hub: AtomicPtr::new(several()), ..Owner::new(fd) }
+    }
+
+    /// The number of the descriptor.
+    #[inline]
+    pub(super) fn fd(&self) -> RawFd {
+        self.fd
     }
 
     /// Whether a call has a chance. It counts either way.
     #[inline]
-    pub(super) fn is_worth_a_call(&self, fd: RawFd, direction: Direction) -> bool {
-        let Some(hub) = hub::current() else { return true };
+    pub(super) fn is_worth_a_call(&self, hub: Option<&Hub>, direction: Direction) -> bool {
+        let Some(hub) = hub else { return true };
         hub.spend();
-        !self.is_registered() || hub.state().readiness.may_be_ready(fd, self.id, direction)
+        !self.is_registered() || hub.state().readiness.may_be_ready(self.fd, self.id, direction)
     }
 
     /// Notes that a part of a call is done that used up what there was. Whether the rest is
     /// worth a call all the same: nobody would tell of more, or the part proves nothing.
     #[cold]
-    pub(super) fn drain(&self, fd: RawFd, direction: Direction) -> bool {
+    pub(super) fn drain(&self, direction: Direction) -> bool {
         let Some(hub) = hub::current() else { return true };
         let mut state = hub.state();
-        state.readiness.note_call(fd, self.id, direction, true);
-        state.readiness.known(fd, self.id, direction) != Some(Ready::No)
+        state.readiness.note_call(self.fd, self.id, direction, true);
+        state.readiness.known(self.fd, self.id, direction) != Some(Ready::No)
     }
 
     /// What is known of the descriptor; `None` if this hub watches it not.
     #[inline]
-    pub(super) fn known(&self, fd: RawFd, direction: Direction) -> Option<Ready> {
-        hub::current()?.state().readiness.known(fd, self.id, direction)
+    pub(super) fn known(&self, hub: Option<&Hub>, direction: Direction) -> Option<Ready> {
+        hub?.state().readiness.known(self.fd, self.id, direction)
     }
 
     /// Notes that a call found nothing.
     #[inline]
-    pub(super) fn clear(&self, fd: RawFd, direction: Direction) {
+    pub(super) fn clear(&self, direction: Direction) {
         if self.is_registered()
             && let Some(hub) = hub::current()
         {
-            hub.state().readiness.clear(fd, self.id, direction);
+            hub.state().readiness.clear(self.fd, self.id, direction);
         }
     }
 
     /// Whether a call would find an error, as far as it is known; it is not taken.
     #[cold]
-    pub(super) fn has_failed(&self, fd: RawFd) -> bool {
-        let failed = |hub: &Hub| hub.state().readiness.may_have_failed(fd, self.id);
+    pub(super) fn has_failed(&self) -> bool {
+        let failed = |hub: &Hub| hub.state().readiness.may_have_failed(self.fd, self.id);
         // Without a bit to wait for, poll(2) tells of errors and of the end of both directions.
         hub::current().is_none_or(failed)
-            && epoll::poll_one(fd, 0, Some(Duration::ZERO)).unwrap_or(false)
+            && epoll::poll_one(self.fd, 0, Some(Duration::ZERO)).unwrap_or(false)
     }
 
     /// Notes that a call is over: one that has waited passes on what it left behind.
     #[inline]
-    pub(super) fn leave(&self, fd: RawFd, direction: Direction, drained: bool, has_waited: bool) {
+    pub(super) fn leave(
+        &self,
+        hub: Option<&Hub>,
+        direction: Direction,
+        drained: bool,
+        has_waited: bool,
+    ) {
         // A write that had room need not say so: whoever asks for room asks the kernel.
         let says = drained || has_waited || direction == Direction::Read;
         if !says || !self.is_registered() {
             return;
         }
-        let Some(hub) = hub::current() else { return };
-        let is_waited_for = hub.state().readiness.note_call(fd, self.id, direction, drained);
+        let Some(hub) = hub else { return };
+        let is_waited_for = hub.state().readiness.note_call(self.fd, self.id, direction, drained);
         if has_waited && is_waited_for {
-            self.pass_on(fd, direction);
+            self.pass_on(direction);
         }
-    }
-
-    /// Whether it is known that a call would find something. Then the next waiter is woken,
-    /// since this one, which was, takes nothing.
-    #[inline]
-    pub(super) fn has_arrived(&self, fd: RawFd, direction: Direction) -> bool {
-        let Some(hub) = hub::current() else { return false };
-        let mut state = hub.state();
-        let State { readiness, scheduler, .. } = &mut *state;
-        let arrived = readiness.known(fd, self.id, direction) == Some(Ready::Yes);
-        if arrived && readiness.is_waited_for(fd, direction) {
-            wake_waiter(readiness, scheduler, fd, direction);
-        }
-        arrived
     }
 
     /// Wakes the next waiter, for a task that was woken and takes nothing.
     #[cold]
-    pub(super) fn pass_on(&self, fd: RawFd, direction: Direction) {
+    pub(super) fn pass_on(&self, direction: Direction) {
         let Some(hub) = hub::current() else { return };
         let mut state = hub.state();
         let State { readiness, scheduler, .. } = &mut *state;
-        if readiness.holds(fd, self.id) {
-            wake_waiter(readiness, scheduler, fd, direction);
+        if readiness.holds(self.fd, self.id) {
+            wake_waiter(readiness, scheduler, self.fd, direction);
         }
     }
 
-    /// Waits for the next change of the descriptor.
+    /// Waits for the next change of the descriptor, to make a call then. `hub` is that of the
+    /// thread, if it has one yet.
     pub(super) fn wait(
         &self,
-        fd: RawFd,
+        hub: Option<&'static Hub>,
         direction: Direction,
         deadline: Deadline,
         had_its_turn: bool,
         reason: Reason,
     ) -> Result<(), Stop> {
-        let Ok(hub) = hub::get() else {
-            return wait_on_thread(fd, direction, deadline).map_err(Stop::Failed);
+        self.wait_then(hub, direction, deadline, had_its_turn, reason, |state| match state {
+            Some(state) if !state.readiness.holds(self.fd, self.id) => Err(Stop::Closed),
+            _ => Ok(()),
+        })
+    }
+
+    /// Waits until it is known that a call would find something. Then the next waiter is woken,
+    /// since this one, which was, takes nothing.
+    pub(super) fn wait_to_know(
+        &self,
+        hub: Option<&'static Hub>,
+        direction: Direction,
+        deadline: Deadline,
+        had_its_turn: bool,
+        reason: Reason,
+    ) -> Result<(), Stop> {
+        self.wait_then(hub, direction, deadline, had_its_turn, reason, |state| {
+            let State { readiness, scheduler, .. } = state.ok_or(Stop::Unknown)?;
+            match readiness.known(self.fd, self.id, direction) {
+                None => return Err(Stop::Closed),
+                Some(Ready::Yes) => {}
+                Some(_) => return Err(Stop::Unknown),
+            }
+            if readiness.is_waited_for(self.fd, direction) {
+                wake_waiter(readiness, scheduler, self.fd, direction);
+            }
+            Ok(())
+        })
+    }
+
+    /// Waits, and asks `then` when it was woken.
+    #[inline(always)]
+    fn wait_then(
+        &self,
+        hub: Option<&'static Hub>,
+        direction: Direction,
+        deadline: Deadline,
+        had_its_turn: bool,
+        reason: Reason,
+        then: impl FnOnce(Option<&mut State>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let fd = self.fd;
+        let Some(hub) = hub.or_else(|| hub::get().ok()) else {
+            wait_on_thread(fd, direction, deadline).map_err(Stop::Failed)?;
+            return then(None);
         };
         hub.check_stack();
         let mut state = hub.state();
         if !state.readiness.holds(fd, self.id) {
-            self.register(hub, &mut state, fd).map_err(Stop::Failed)?;
+            self.register(hub, &mut state).map_err(Stop::Failed)?;
             state.readiness.clear(fd, self.id, direction);
         }
         let mut queued = None;
@@ -190,8 +237,7 @@ impl Owner {
             queued = Some(ticket);
         });
         if outcome == Outcome::Woken {
-            let kept = hub.state().readiness.holds(fd, self.id);
-            return kept.then_some(()).ok_or(Stop::Closed);
+            return then(Some(&mut hub.state()));
         }
         match queued {
             Some(ticket) => hub.state().readiness.dequeue(fd, direction, ticket),
@@ -207,36 +253,36 @@ impl Owner {
 
     /// Waits until one of several descriptors has changed that calls have found empty. Nobody
     /// else may wait for them: none that was woken as well is passed on.
-    pub(super) fn wait_any(owned: &[(RawFd, &Owner)]) -> Result<(), Stop> {
+    pub(super) fn wait_any(owned: &[&Owner]) -> Result<(), Stop> {
         let direction = Direction::Read;
-        let Some((first, _)) = owned.first() else { return Ok(()) };
+        let Some(first) = owned.first() else { return Ok(()) };
         let Ok(hub) = hub::get() else {
-            let fds: Vec<RawFd> = owned.iter().map(|(fd, _)| *fd).collect();
+            let fds: Vec<RawFd> = owned.iter().map(|owner| owner.fd).collect();
             return epoll::poll_any(&fds, bits_of(direction)).map_err(Stop::Failed);
         };
         hub.check_stack();
         let mut state = hub.state();
-        for (fd, owner) in owned {
-            if !state.readiness.holds(*fd, owner.id) {
-                owner.register(hub, &mut state, *fd).map_err(Stop::Failed)?;
-                state.readiness.clear(*fd, owner.id, direction);
-            } else if state.readiness.known(*fd, owner.id, direction) == Some(Ready::Yes) {
+        for owner in owned {
+            if !state.readiness.holds(owner.fd, owner.id) {
+                owner.register(hub, &mut state).map_err(Stop::Failed)?;
+                state.readiness.clear(owner.fd, owner.id, direction);
+            } else if state.readiness.known(owner.fd, owner.id, direction) == Some(Ready::Yes) {
                 // It came while a call for another yielded.
                 return Ok(());
             }
         }
-        let reason = reason_of(*first, direction);
+        let reason = reason_of(first.fd, direction);
         let mut queued = None;
         let outcome = hub.block_with(state, Deadline::NEVER, reason, Mode::Io, |state, ticket| {
-            for (fd, _) in owned {
-                state.readiness.enqueue(*fd, direction, ticket, false);
+            for owner in owned {
+                state.readiness.enqueue(owner.fd, direction, ticket, false);
             }
             queued = Some(ticket);
         });
         let mut state = hub.state();
-        let kept = owned.iter().all(|(fd, owner)| state.readiness.holds(*fd, owner.id));
-        for (fd, _) in owned {
-            queued.inspect(|ticket| state.readiness.dequeue(*fd, direction, *ticket));
+        let kept = owned.iter().all(|owner| state.readiness.holds(owner.fd, owner.id));
+        for owner in owned {
+            queued.inspect(|ticket| state.readiness.dequeue(owner.fd, direction, *ticket));
         }
         drop(state);
         match outcome {
@@ -247,7 +293,8 @@ impl Owner {
     }
 
     #[cold]
-    fn register(&self, hub: &Hub, state: &mut State, fd: RawFd) -> io::Result<()> {
+    fn register(&self, hub: &Hub, state: &mut State) -> io::Result<()> {
+        let fd = self.fd;
         // Remembered first, so that whoever drops the source finds the registration.
         let own = ptr::from_ref(hub.shared()).cast_mut();
         let remember = |old: *mut Record<Shared>| {
@@ -275,8 +322,10 @@ impl Owner {
     }
 
     /// Leaves all hubs. Whoever still waits for the number, which safe code cannot bring
-    /// about, fails with EBADF.
-    pub(super) fn unregister(&mut self, fd: RawFd) {
+    /// about, fails with EBADF. That may be another owner, newer or older: each has been told
+    /// that the number is its own, and for all of them it is closed next.
+    pub(super) fn unregister(&mut self) {
+        let fd = self.fd;
         let marked: *const Record<Shared> = *self.hub.get_mut();
         let own = hub::current();
         if let Some(hub) = own {

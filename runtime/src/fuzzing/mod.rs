@@ -50,6 +50,15 @@ pub fn channels(bytes: &[u8]) {
     channels::run(&mut Program::new(bytes), Fault::None);
 }
 
+/// Runs a program on a channel that is used wrongly in a rare case, for the fuzzer to find.
+///
+/// # Panics
+///
+/// In that case, and as of [`scheduler`](fn@scheduler).
+pub fn control(bytes: &[u8]) {
+    channels::run(&mut Program::new(bytes), Fault::Planted);
+}
+
 /// Runs a program on the queues of gevent's kind.
 ///
 /// # Panics
@@ -63,7 +72,6 @@ pub fn queues(bytes: &[u8]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
-    #[cfg(test)]
     Planted,
 }
 

@@ -74,6 +74,7 @@ use crate::storage::Storage;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
+use crate::sys::blocks::Blocks;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
 use crate::sys::origin::Origin;
@@ -115,6 +116,8 @@ pub(crate) struct Hub {
     traced: Cell<Option<Box<(Deadline, Stats)>>>,
     /// How many of its coroutines have items of a queue out, to compare or clone them.
     items_out: Cell<usize>,
+    /// Memory of packets that were freed here, for those of the next coroutines.
+    pub(crate) blocks: Blocks,
     /// Whether a panic's message is being written.
     in_panic_hook: Cell<bool>,
     /// Whether a subscriber of `tracing` is being told of a switch.
@@ -323,6 +326,7 @@ impl Hub {
             no_waits: RefCell::new(Vec::new()),
             traced: Cell::new(None),
             items_out: Cell::new(0),
+            blocks: Blocks::new(),
             in_panic_hook: Cell::new(false),
             #[cfg(feature = "tracing")]
             telling: Cell::new(false),

@@ -245,7 +245,9 @@ impl Hub {
             if state.turn.is_over(self.vitals.count_look()) {
                 break None;
             }
-            let Some((slot, outcome, task)) = state.scheduler.next() else { break None };
+            let Some((slot, outcome, task)) = state.scheduler.take_next(prefetch) else {
+                break None;
+            };
             let unwinding = task.interrupts.unwinding();
             let coroutine = task.coroutine;
             // Nobody's code runs: whoever std means is parked.
@@ -255,9 +257,6 @@ impl Hub {
                 break Some(outcome);
             }
             let Some(coroutine) = coroutine.or_else(|| start(&mut state, slot)) else { continue };
-            if let Some(Task { coroutine: Some(next), .. }) = state.scheduler.peek() {
-                next.prefetch();
-            }
             drop(state);
             self.resumed.set(Resumed::Over(outcome));
             state = self.run(slot, coroutine);
@@ -298,6 +297,12 @@ impl Hub {
         let patience = self.patience(&mut state);
         if patience != Patience::None || state.readiness.registered() > 0 {
             self.poll_fds(&mut state, patience);
+        }
+        if patience != Patience::None && self.is_forked.get() {
+            // By a signal handler, which has ended the sleep.
+            self.begin_late(&mut state);
+            drop(state);
+            return self.poll();
         }
         // Like I/O, a wake that came in time beats a timeout.
         drop(state);
@@ -412,6 +417,14 @@ pub(crate) fn wake_all(state: &mut State, fd: RawFd) {
 pub(super) fn tell_of_end(state: &mut State) {
     if let Some(ticket) = state.turn.ends {
         state.scheduler.wake(ticket, Outcome::Woken);
+    }
+}
+
+/// Has the processor fetch what a switch to a task reads.
+#[inline]
+fn prefetch(task: &Task) {
+    if let Some(coroutine) = task.coroutine {
+        coroutine.prefetch();
     }
 }
 

@@ -21,7 +21,6 @@ use crate::scheduler::Ticket;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::process::abort_with;
-use crate::timers::TimerKey;
 
 /// What may end a wait besides a wake and its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ impl Hub {
     /// Names the next wait of the running task.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
-        self.state.borrow().scheduler.ticket(self.current.get())
+        self.state().scheduler.ticket(self.current.get())
     }
 
     /// Makes the name of the running task's next wait void.
@@ -106,15 +105,30 @@ impl Hub {
             drop(state);
             return self.not_now(findings);
         };
-        state.parked_unwinding += usize::from(findings.unwinding);
+        if findings.unwinding {
+            state.parked_unwinding += 1;
+        }
         enqueue(&mut state, ticket);
-        let timer =
-            (!deadline.is_never()).then(|| state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket)));
+        if !deadline.is_never() {
+            return self.switch_out_until(deadline, state, ticket, findings);
+        }
+        drop(state);
+        self.switch_out(findings)
+    }
+
+    /// Suspends the running task until the loop resumes it, which it does at the deadline.
+    #[inline(never)]
+    fn switch_out_until(
+        &self,
+        deadline: Deadline,
+        mut state: RefMut<'_, State>,
+        ticket: Ticket,
+        findings: Findings,
+    ) -> Outcome {
+        let timer = state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket));
         drop(state);
         let outcome = self.switch_out(findings);
-        if timer.is_some() {
-            self.cancel(timer);
-        }
+        self.state.borrow_mut().timers.cancel(timer);
         outcome
     }
 
@@ -293,13 +307,6 @@ impl Hub {
             self.report_ignored_kill();
         }
         Outcome::Interrupted
-    }
-
-    #[inline(never)]
-    fn cancel(&self, timer: Option<TimerKey>) {
-        if let Some(timer) = timer {
-            self.state.borrow_mut().timers.cancel(timer);
-        }
     }
 }
 

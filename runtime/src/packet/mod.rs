@@ -20,6 +20,7 @@
 mod body;
 pub(crate) mod links;
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -35,6 +36,7 @@ use once_cell::race::OnceBox;
 
 use crate::error::Abandoned;
 use crate::error::is_interrupt;
+use crate::hub;
 use crate::hub::Hub;
 use crate::hub::identity::Thread;
 use crate::hub::shared::Message;
@@ -46,6 +48,7 @@ use crate::packet::links::Links;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
+use crate::sys::blocks;
 use crate::wait_queue::WaitQueue;
 
 pub(crate) use crate::packet::body::drop_quietly;
@@ -191,9 +194,11 @@ where
     };
     let packet: Packet<T> = Packet { head, result: UnsafeCell::new(MaybeUninit::uninit()) };
     let closure = UnsafeCell::new(MaybeUninit::new(closure));
-    let full = NonNull::from(Box::leak(Box::new(FullPacket { packet, closure })));
+    let full = allocate::<F, T>();
+    // SAFETY: it was allocated for a packet of these types, and is nobody's yet.
+    unsafe { full.write(FullPacket { packet, closure }) };
     let handle = HandleSide { packet: full.cast(), _result: PhantomData };
-    // SAFETY: the packet is boxed, of these types, and freed after both sides are through.
+    // SAFETY: the packet is of these types, and freed after both sides are through.
     let body = unsafe { Body::new(full.cast(), Calls::<F, T>::TABLE) };
     (body, handle)
 }
@@ -449,20 +454,38 @@ pub(crate) fn unseen_panics() -> u64 {
 /// The body must be unused, and `F` the closure's type.
 pub(crate) unsafe fn discard<F, T>(body: Body, handle: HandleSide<T>) {
     mem::forget(handle);
-    let full: *mut FullPacket<F, T> = body.data().as_ptr().cast();
-    // SAFETY: neither side was used, so this is the only pointer to the box.
-    let full = unsafe { Box::from_raw(full) };
+    let full: NonNull<FullPacket<F, T>> = body.data().cast();
+    // SAFETY: neither side was used, so the packet is there, and this is the only pointer to it.
+    let cell = unsafe { &(*full.as_ptr()).closure };
+    // SAFETY: as above, so nobody else uses the cell.
+    let closure = unsafe { cell.get().read() };
+    // SAFETY: as above; what is left is not used any more.
+    unsafe { free::<F, T>(body.data()) };
     // SAFETY: the closure was never taken.
-    drop(unsafe { full.closure.into_inner().assume_init() });
+    drop(unsafe { closure.assume_init() });
+}
+
+/// Gives memory for a packet.
+#[inline]
+fn allocate<F, T>() -> NonNull<FullPacket<F, T>> {
+    let layout = Layout::new::<FullPacket<F, T>>();
+    let kept = hub::running_hub().and_then(|hub| hub.blocks.take(layout));
+    kept.unwrap_or_else(|| blocks::allocate(layout)).cast()
 }
 
 /// Frees the memory of a packet; the closure and the result are gone, or leaked.
 ///
 /// # Safety
 ///
-/// `data` must be a boxed `FullPacket<F, T>` that neither side uses any more.
+/// `data` must be a `FullPacket<F, T>` that neither side uses any more.
 unsafe fn free<F, T>(data: NonNull<()>) {
-    let full: *mut FullPacket<F, T> = data.as_ptr().cast();
-    // SAFETY: the packet came from a box of this type, and both sides are through with it.
-    drop(unsafe { Box::from_raw(full) });
+    let full: NonNull<FullPacket<F, T>> = data.cast();
+    // SAFETY: both sides are through with the packet.
+    unsafe { full.drop_in_place() };
+    let layout = Layout::new::<FullPacket<F, T>>();
+    // SAFETY: as above, and it was allocated for one of this type.
+    if !hub::running_hub().is_some_and(|hub| unsafe { hub.blocks.keep(data.cast(), layout) }) {
+        // SAFETY: as above, and it was not kept.
+        unsafe { blocks::free(data.cast(), layout) };
+    }
 }

@@ -7,6 +7,7 @@
 //! contain `unsafe`.
 
 pub(crate) mod atomic;
+pub(crate) mod blocks;
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod file;
@@ -15,11 +16,14 @@ pub(crate) mod frames;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod memory;
+#[cfg(feature = "backtrace")]
+pub(crate) mod modules;
 pub(crate) mod origin;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod records;
+pub(crate) mod registers;
 pub(crate) mod sigaction;
 pub(crate) mod threads;
 

@@ -42,7 +42,8 @@ use crate::wait_queue::WaitQueue;
 /// # Cancellation
 ///
 /// The closure goes on to its end, and its result is dropped there. A result that came
-/// together with the kill is given; the kill comes at the next wait.
+/// together with the kill is given; the kill comes at the next wait. If the thread of the caller
+/// ends meanwhile, a closure that has not begun is dropped uncalled.
 ///
 /// # Examples
 ///
@@ -169,7 +170,10 @@ where
     Lane::submit(
         &lane,
         Box::new(move |thread_started| {
-            finish(&there, run_job(thread_started, f));
+            if holder.has_lost_its_hub() && there.lock().state.is_waited_for() {
+                return drop_quietly(f);
+            }
+            finish(&there, run_job(thread_started, f), &holder);
             drop(holder);
         }),
     );
@@ -195,11 +199,16 @@ enum Progress<T> {
     Abandoned,
 }
 
-/// Hands what a job has given to the waiter.
-fn finish<T>(progress: &WaitQueue<Progress<T>>, given: io::Result<thread::Result<T>>) {
+/// Hands what a job has given to the waiter, unless that has gone or its hub has.
+fn finish<T>(
+    progress: &WaitQueue<Progress<T>>,
+    given: io::Result<thread::Result<T>>,
+    holder: &Holder,
+) {
     let mut inner = progress.lock();
     let unwanted = match inner.state {
         Progress::Abandoned => Some(given),
+        _ if holder.has_lost_its_hub() => Some(given),
         _ => {
             inner.state = Progress::Done(given);
             None
@@ -219,6 +228,11 @@ impl<T> Progress<T> {
                 None
             }
         }
+    }
+
+    /// Whether the waiter has not gone by itself, by a kill or a timeout.
+    fn is_waited_for(&self) -> bool {
+        !matches!(self, Progress::Abandoned)
     }
 
     /// Goes without the result; gives it if it is there already.

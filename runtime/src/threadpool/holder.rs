@@ -20,6 +20,11 @@ impl Holder {
         hub.add_holder(hub_number);
         Holder { hub, hub_number }
     }
+
+    /// Whether that hub has ended: none of its coroutines runs any more.
+    pub(super) fn has_lost_its_hub(&self) -> bool {
+        self.hub.first_ticket() != self.hub_number
+    }
 }
 
 impl Drop for Holder {

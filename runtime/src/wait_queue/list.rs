@@ -285,8 +285,9 @@ impl List {
         let tag = self.first_tag();
         let mut alike = 0;
         self.find(|payload, _| {
-            alike += usize::from(Some(payload.get()) == tag);
-            Some(payload.get()) != tag
+            let is_alike = Some(payload.get()) == tag;
+            alike += usize::from(is_alike);
+            !is_alike || alike == order::CHOICES_MAX
         });
         let mut left = order::pick(alike);
         self.find(|_, _| {

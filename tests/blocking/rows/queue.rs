@@ -96,7 +96,9 @@ fn peek() -> Case {
 }
 
 fn put() -> Case {
-    let queue = Arc::new(Queue::bounded(1));
+    // Of one, the second of two releases in a row would find nothing, and let nobody go on.
+    let queue = Arc::new(Queue::bounded(2));
+    queue.put(()).unwrap();
     queue.put(()).unwrap();
     let (getting, limited, closing) = (Arc::clone(&queue), Arc::clone(&queue), Arc::clone(&queue));
     Case::waiting(move || queue.put(()).map_err(closed))
@@ -192,7 +194,8 @@ fn select_to_get() -> Case {
 }
 
 fn select_to_put() -> Case {
-    let queues = Arc::new((Queue::bounded(1), Channel::<()>::new()));
+    let queues = Arc::new((Queue::bounded(2), Channel::<()>::new()));
+    queues.0.put(()).unwrap();
     queues.0.put(()).unwrap();
     let (getting, limited, closing) =
         (Arc::clone(&queues), Arc::clone(&queues), Arc::clone(&queues));

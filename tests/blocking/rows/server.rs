@@ -19,7 +19,11 @@ use crate::case::Case;
 use crate::case::Row;
 
 pub(crate) const ROWS: &[Row] = &[
-    Row { functions: &["Handle::stop"], make: stop, lacks: &[] },
+    Row {
+        functions: &["Handle::stop"],
+        make: stop,
+        lacks: &[("alone", "the server is on another thread, which may hold their lock")],
+    },
     Row {
         functions: &["StreamServer::serve_forever"],
         make: serve_forever,

@@ -23,8 +23,9 @@ use crate::seeded::square::Event;
 use crate::seeded::square::Square;
 use crate::seeded::square::State;
 use crate::seeded::square::squares;
+use crate::support::child;
 use crate::support::child_with;
-use crate::support::passes;
+use crate::support::has_passed;
 
 mod game;
 mod planted;
@@ -41,8 +42,12 @@ const FEWER: &[(&str, u64, &str)] = &[
     ("Command", 80, "it starts programs"),
 ];
 
+/// Begins the line by which is known where a process has ended or hangs.
+const RUNNING: &str = "seed ";
+
 /// Runs one cell with one seed; whether it fails.
 fn fails(square: &Square, seed: u64) -> bool {
+    println!("{RUNNING}{seed} of '{square}'");
     let result = catch_unwind(AssertUnwindSafe(|| play(square, seed)));
     if result.is_err() {
         eprintln!("the cell '{square}' fails with seed {seed}; these alone:");
@@ -104,7 +109,13 @@ fn check_table(share: Share) {
 
 #[test]
 fn every_cell_in_many_orders() {
-    eprint!("{}", passes("seeded::child_runs_every_cell"));
+    let output = child("seeded::child_runs_every_cell");
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().rfind(|line| line.starts_with(RUNNING));
+        eprintln!("it ended in {}", last.unwrap_or("none"));
+    }
+    eprint!("{}", has_passed("seeded::child_runs_every_cell", &output));
 }
 
 /// Descriptors are closed, whose numbers other tests would take.
