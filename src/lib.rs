@@ -126,6 +126,8 @@ pub mod _documentation {
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}
     /// How fast it is, and how to measure that.
+    ///
+    /// [results]: https://github.com/corovent/corovent/blob/main/docs/performance/results.md
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
     /// What is promised, rule by rule.
