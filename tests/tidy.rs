@@ -336,14 +336,15 @@ fn unsafe_listed(page: &str) -> BTreeMap<String, usize> {
     entries.collect()
 }
 
-/// How many blocks and implementations are unsafe in the code of a file, without its tests.
+/// How many blocks, implementations and attributes are unsafe in the code of a file, without its tests.
 fn unsafe_count(text: &str) -> usize {
     let code = without_tests(&code(text));
     let words: Vec<&str> = code.split_whitespace().collect();
     let is_meant = |pair: &&[&str]| {
         pair[0].ends_with("unsafe") && (pair[1].starts_with('{') || pair[1].starts_with("impl"))
     };
-    words.windows(2).filter(is_meant).count()
+    let attributes = words.iter().filter(|word| word.contains("[unsafe(")).count();
+    words.windows(2).filter(is_meant).count() + attributes
 }
 
 /// Checks that one rule finds what `expected` says in a snippet, or nothing if that is empty.
@@ -426,8 +427,9 @@ fn unsafe_code_is_counted() {
     let text = "unsafe impl Send for A {}\n// unsafe { no }\n\
         fn f() { g(unsafe { \"unsafe {\" }) }\n\
         unsafe fn h() {\n    unsafe\n    { i() }\n}\n\
+        #[unsafe(no_mangle)]\nfn k() {}\n\
         #[cfg(test)]\nmod tests {\n    unsafe { j() }\n}\n";
-    assert_eq!(unsafe_count(text), 3);
+    assert_eq!(unsafe_count(text), 4);
     let page = "| `a.rs` | 3 | text | `b::c` |\n| `d` | e |\n| file | number |\n";
     assert_eq!(unsafe_listed(page), BTreeMap::from([("a.rs".to_owned(), 3)]));
 }

@@ -14,6 +14,12 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
 
+use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
+use crate::sys::fork;
+use crate::sys::fork::Repair;
+
 /// What is known of addresses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Symbols {
@@ -50,12 +56,16 @@ impl Symbols {
             return Symbols::default();
         }
         let look_up = move || Symbols::look_up(addresses);
-        let helper = thread::Builder::new().name("corovent symbols".to_owned()).spawn(look_up);
+        let helper = thread::Builder::new().name("corovent symbol".to_owned()).spawn(look_up);
         helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_default()
     }
 
     /// The same on the calling thread, which has a stack of the usual size.
     pub(crate) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
+        if IS_STUCK.load(Ordering::Relaxed) {
+            return Symbols::default();
+        }
+        let _underway = Underway::begin();
         let here = env::current_dir().unwrap_or_default();
         let of = |address| (address, calls_at(address, &here));
         Symbols { calls: addresses.into_iter().map(of).collect() }
@@ -64,6 +74,38 @@ impl Symbols {
     /// The calls at the addresses of a trace, innermost first.
     pub(crate) fn calls<'a>(&'a self, addresses: &'a [usize]) -> impl Iterator<Item = &'a Call> {
         addresses.iter().filter_map(|address| self.calls.get(address)).flatten()
+    }
+}
+
+/// How many threads look symbols up, and hold locks of other crates and of the loader for it.
+static UNDERWAY: AtomicUsize = AtomicUsize::new(0);
+/// The process was forked off meanwhile: here nobody will ever free those locks.
+static IS_STUCK: AtomicBool = AtomicBool::new(false);
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// One of them, until it is dropped.
+pub(crate) struct Underway(());
+
+impl Underway {
+    pub(crate) fn begin() -> Underway {
+        fork::watch(&LookUps, &IS_WATCHED);
+        UNDERWAY.fetch_add(1, Ordering::SeqCst);
+        Underway(())
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        UNDERWAY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Looking up, as a fork concerns it.
+struct LookUps;
+
+impl Repair for LookUps {
+    fn child(&self) {
+        IS_STUCK.fetch_or(UNDERWAY.load(Ordering::SeqCst) > 0, Ordering::Relaxed);
     }
 }
 

@@ -27,6 +27,7 @@ use corovent::debug::Dump;
 use corovent::debug::TaskInfo;
 use corovent::os::unix::net::UnixStream;
 use corovent::scope;
+use corovent::select;
 use corovent::shield;
 use corovent::signal;
 use corovent::sleep;
@@ -292,6 +293,52 @@ fn those_who_are_looked_at_notice_nothing() {
         assert!(was_killed(killed));
         assert_eq!(*lock.lock().unwrap(), 1);
         assert_eq!(log.words().len(), 12, "{}", log.text());
+    });
+}
+
+#[inline(never)]
+fn select_here(first: &mpsc::Receiver<u8>, second: &mpsc::Receiver<u8>) -> u8 {
+    select! {
+        got = recv(first) => got.unwrap(),
+        got = recv(second) => 100 + got.unwrap(),
+        after(LONG) => 0,
+    }
+}
+
+/// Those who wait for the first of several things are shown where they stand, and each has what
+/// it would have had.
+#[test]
+fn those_in_a_select_are_shown_and_notice_nothing() {
+    run(|| {
+        let (senders, tasks): (Vec<_>, Vec<_>) = (0..20)
+            .map(|n| {
+                let (first, first_receiver) = mpsc::channel();
+                let (second, second_receiver) = mpsc::channel();
+                let name = format!("selects {n}");
+                let task =
+                    spawn_named(&name, move || select_here(&first_receiver, &second_receiver));
+                ((first, second), task)
+            })
+            .unzip();
+        crate::support::until_waiting(20);
+        for _ in 0..3 {
+            let plain = debug::dump();
+            assert!((0..20).all(|n| named(&plain, &format!("selects {n}")).state() == "blocked"));
+            let dump = debug::dump_with_backtraces();
+            for n in 0..20 {
+                let task = named(&dump, &format!("selects {n}"));
+                assert!(place(&task).0.ends_with("select_here"), "{task:?}");
+                assert!(stands_in(&task, "those_in_a_select"), "{task:?}");
+            }
+            yield_now();
+        }
+        for (n, (first, second)) in senders.iter().enumerate() {
+            if n % 2 == 0 { first } else { second }.send(n as u8).unwrap();
+        }
+        debug::dump_with_backtraces();
+        for (n, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.join().unwrap(), n as u8 + if n % 2 == 0 { 0 } else { 100 });
+        }
     });
 }
 

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc as std_mpsc;
@@ -701,4 +702,141 @@ fn child_a_child_has_children() {
     assert_eq!(status_of(pid), 0);
     talk(addr, 2, 2);
     drop(parked);
+}
+
+/// The process that the handler has made; 0 before.
+static HANDLED: AtomicI32 = AtomicI32::new(0);
+/// What the handler writes a byte to, in both processes.
+static WRITES_TO: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn fork_in_handler(_signal: libc::c_int) {
+    // SAFETY: the child does what a handler may, until this returns.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: alarm(2) has no preconditions.
+        unsafe { libc::alarm(60) };
+    } else {
+        HANDLED.store(pid, Ordering::SeqCst);
+    }
+    // SAFETY: one byte is readable.
+    unsafe { libc::write(WRITES_TO.load(Ordering::SeqCst), b"x".as_ptr().cast(), 1) };
+}
+
+extern "C" fn fork_and_execute(_signal: libc::c_int) {
+    // SAFETY: the child does what a handler may.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let arguments = [c"true".as_ptr(), std::ptr::null()];
+        // SAFETY: the arguments are strings, and null ends them.
+        unsafe { libc::execv(c"/bin/true".as_ptr(), arguments.as_ptr()) };
+        leave(1);
+    }
+    HANDLED.store(pid, Ordering::SeqCst);
+    // SAFETY: one byte is readable.
+    unsafe { libc::write(WRITES_TO.load(Ordering::SeqCst), b"x".as_ptr().cast(), 1) };
+}
+
+/// Calls a handler on this thread when its hub sleeps, where a byte can be read afterwards.
+fn handle_asleep(handler: extern "C" fn(libc::c_int)) -> UnixStream {
+    let (reader, writer) = UnixStream::pair().unwrap();
+    WRITES_TO.store(std::os::fd::IntoRawFd::into_raw_fd(writer), Ordering::SeqCst);
+    // SAFETY: the handlers of these tests do what a handler may.
+    unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    // SAFETY: the call has no preconditions.
+    let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+    let calls = [libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2];
+    os::spawn(move || {
+        let is_asleep = || {
+            let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));
+            let call = call.unwrap().split(' ').next().unwrap().trim().parse();
+            call.is_ok_and(|call| calls.contains(&call))
+        };
+        while !is_asleep() {
+            os::yield_now();
+        }
+        // SAFETY: the thread is there, and handles the signal.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1) };
+    });
+    reader
+}
+
+#[test]
+fn a_handler_that_forks_while_the_hub_sleeps_returns_in_both_processes() {
+    passes("forks::child_a_handler_that_forks_while_the_hub_sleeps_returns_in_both_processes");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_a_handler_that_forks_while_the_hub_sleeps_returns_in_both_processes() {
+    let own = std::process::id();
+    let other = spawn(park);
+    let mut reader = handle_asleep(fork_in_handler);
+    // Each process writes a byte, and each takes one.
+    reader.read_exact(&mut [0]).unwrap();
+    if std::process::id() != own {
+        // It has a hub of its own, and the root alone.
+        let is_well = other.is_finished() && spawn(|| 5).join().is_ok_and(|five| five == 5);
+        sleep(Duration::from_millis(1));
+        leave(if is_well { 0 } else { 101 });
+    }
+    assert_eq!(status_of(HANDLED.load(Ordering::SeqCst)), 0);
+    assert!(!other.is_finished());
+    other.thread().unpark();
+    other.join().unwrap();
+}
+
+#[test]
+fn a_handler_may_start_a_program() {
+    passes("forks::child_a_handler_may_start_a_program");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_a_handler_may_start_a_program() {
+    for _ in 0..5 {
+        let mut reader = handle_asleep(fork_and_execute);
+        reader.read_exact(&mut [0]).unwrap();
+        assert_eq!(status_of(HANDLED.load(Ordering::SeqCst)), 0);
+    }
+}
+
+/// What looks inside takes locks of the process, which no child inherits held.
+#[test]
+fn a_child_may_look_inside_whatever_others_did_at_the_fork() {
+    passes("forks::child_may_look_inside_whatever_others_did_at_the_fork");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_may_look_inside_whatever_others_did_at_the_fork() {
+    let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let again_and_again = |f: fn()| {
+        let is_over = std::sync::Arc::clone(&is_over);
+        os::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                f();
+            }
+        })
+    };
+    let set = again_and_again(|| {
+        debug::on_stall(|_| ());
+        debug::dump_on_signal(signal::SIGUSR2).unwrap();
+    });
+    for _ in 0..200 {
+        let pid = in_child(|| {
+            debug::on_stall(|_| ());
+            debug::dump_on_signal(signal::SIGUSR2).unwrap();
+        });
+        assert_eq!(status_of(pid), 0);
+    }
+    let dump = again_and_again(|| drop(debug::dump_with_backtraces().to_string()));
+    for _ in 0..5 {
+        let pid = in_child(|| {
+            assert!(debug::dump_with_backtraces().to_string().contains("root"));
+        });
+        assert_eq!(status_of(pid), 0);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    set.join().unwrap();
+    dump.join().unwrap();
 }

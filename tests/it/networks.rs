@@ -369,14 +369,16 @@ fn a_peer_that_stops_reading_stops_its_writer_alone() {
 /// served as ever, and no memory grows.
 #[test]
 fn stuck_peers_cost_the_others_nothing() {
-    const STUCK: usize = 150;
+    const STUCK: usize = 1000;
 
     run(|| {
         let is_over = Rc::new(Cell::new(false));
         let stuck: Vec<_> = (0..STUCK)
             .map(|_| {
                 let (client, server) = pair();
+                // Little is on its way for each.
                 set_option(&server, libc::SOL_SOCKET, libc::SO_SNDBUF, &[4096]);
+                set_option(&client, libc::SOL_SOCKET, libc::SO_RCVBUF, &[4096]);
                 let (mut writer, is_over) = (server.try_clone().unwrap(), Rc::clone(&is_over));
                 let writing = spawn(move || {
                     let data = [7; 16 * 1024];

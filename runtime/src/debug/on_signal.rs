@@ -5,11 +5,15 @@
 
 use std::env;
 use std::io;
+use std::mem;
 
 use crate::debug::dump::print_all_with_backtraces;
 use crate::hub;
 use crate::signal;
 use crate::signal::watch;
+use crate::sys::atomic::AtomicBool;
+use crate::sys::fork;
+use crate::sys::fork::Repair;
 use crate::sys::lock::Lock;
 use crate::sys::process::report;
 
@@ -45,6 +49,7 @@ use crate::sys::process::report;
 pub fn dump_on_signal(signal: i32) -> io::Result<()> {
     let bit = u32::try_from(signal).ok().and_then(|signal| 1_u128.checked_shl(signal));
     let bit = bit.unwrap_or_default();
+    fork::watch(&Signals, &IS_WATCHED);
     let is_watched = {
         let mut watched = WATCHED.lock();
         let before = *watched;
@@ -62,8 +67,29 @@ pub fn dump_on_signal(signal: i32) -> io::Result<()> {
     result
 }
 
-/// The signals that are watched already, a bit each.
+/// The signals that are watched already, a bit each. A fork takes the lock, so that no child
+/// inherits it held.
 static WATCHED: Lock<u128> = Lock::new(0);
+
+/// They in processes that are forked off, where the threads that watch are not.
+struct Signals;
+
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+impl Repair for Signals {
+    fn prepare(&self) {
+        mem::forget(WATCHED.lock());
+    }
+
+    fn parent(&self) {
+        WATCHED.free_forgotten();
+    }
+
+    fn child(&self) {
+        WATCHED.free_forgotten();
+        *WATCHED.lock() = 0;
+    }
+}
 
 /// The names of signals that may be asked for.
 const NAMES: [(&str, i32); 12] = [

@@ -17,6 +17,7 @@ use std::mem;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::ROOT;
+use crate::hub::State;
 use crate::hub::give_up::evict;
 use crate::hub::identity;
 use crate::hub::polling::register_again;
@@ -80,11 +81,25 @@ impl Forked {
 }
 
 impl Hub {
-    /// The step inside fork(3).
+    /// The step inside fork(3). If a signal handler forks while the hub sleeps, its return ends
+    /// that sleep, and the hub does it then. Whoever forks inside of the hub otherwise may still
+    /// call execve(2) or exit.
     fn begin_anew(&self) {
-        let Ok(mut state) = self.state.try_borrow_mut() else {
-            abort_with("fork was called inside of the hub, as by an allocator: it cannot go on");
-        };
+        match self.state.try_borrow_mut() {
+            Ok(mut state) => self.begin_anew_with(&mut state),
+            Err(_) => self.is_forked.set(true),
+        }
+    }
+
+    /// Does that step, if a handler has forked in a poll that has slept.
+    #[cold]
+    pub(super) fn begin_late(&self, state: &mut State) {
+        if state.forked.is_none() {
+            self.begin_anew_with(state);
+        }
+    }
+
+    fn begin_anew_with(&self, state: &mut State) {
         // SAFETY: the child of a fork has one thread.
         unsafe { state.poller.renew() };
         self.shared.watched.renew();
@@ -119,7 +134,9 @@ impl Hub {
     fn settle(&self) {
         self.is_forked.set(false);
         let mut state = self.state();
-        let Some(forked) = state.forked.take() else { return };
+        let Some(forked) = state.forked.take() else {
+            abort_with("fork was called inside of the hub, as by an allocator: it cannot go on");
+        };
         let lost: Vec<u32> = state
             .scheduler
             .iter()

@@ -298,6 +298,12 @@ impl Hub {
         if patience != Patience::None || state.readiness.registered() > 0 {
             self.poll_fds(&mut state, patience);
         }
+        if patience != Patience::None && self.is_forked.get() {
+            // By a signal handler, which has ended the sleep.
+            self.begin_late(&mut state);
+            drop(state);
+            return self.poll();
+        }
         // Like I/O, a wake that came in time beats a timeout.
         drop(state);
         self.read_messages();

@@ -28,7 +28,7 @@ pub(crate) fn watch(signal: i32, act: fn()) -> io::Result<()> {
         }
     };
     // Before the signal is caught, which would stay so if this failed.
-    thread::Builder::new().name("corovent signals".to_owned()).spawn(watcher)?;
+    thread::Builder::new().name("corovent signal".to_owned()).spawn(watcher)?;
     catch(&[signal])?;
     // It waits for this.
     _ = caught.send(());

@@ -7,12 +7,15 @@
 //!
 //! A process that is made without libc's fork(3), as by clone(2), is not noticed.
 
-// pthread_atfork(3) has no wrapper in std.
+// pthread_atfork(3) has no wrapper in std, and the list is made of leaked boxes.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
+use std::ptr;
+
 use crate::sys::atomic::AtomicBool;
+use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::Ordering;
-use crate::sys::records::Records;
 use crate::sys::sigaction::preserving_errno;
 
 /// A part of the runtime that a fork concerns.
@@ -27,40 +30,84 @@ pub(crate) trait Repair: Sync {
     fn child(&self);
 }
 
+/// A part that is repaired, in a list that only grows.
+struct Part {
+    repair: &'static dyn Repair,
+    /// Tells the parts apart.
+    is_known: &'static AtomicBool,
+    next: *const Part,
+}
+
+/// The part that was added last.
+static LAST: AtomicPtr<Part> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    /// The list as it was when this thread prepared a fork, or null: a part that another thread
+    /// adds meanwhile has prepared nothing.
+    static PREPARED: Cell<*const Part> = const { Cell::new(ptr::null()) };
+}
+
 /// Makes a part be repaired from now on. `is_known` remembers it, for the next call.
 #[inline]
-pub(crate) fn watch(part: &'static dyn Repair, is_known: &AtomicBool) {
+pub(crate) fn watch(part: &'static dyn Repair, is_known: &'static AtomicBool) {
     if !is_known.load(Ordering::Acquire) {
         add(part, is_known);
     }
 }
 
+/// Two threads may come here for one part, and neither goes on before it is listed, and the
+/// functions are called at forks; once or twice makes no difference.
 #[cold]
-fn add(part: &'static dyn Repair, is_known: &AtomicBool) {
+fn add(repair: &'static dyn Repair, is_known: &'static AtomicBool) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-    if is_known.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    PARTS.claim(|| part);
-    if !INSTALLED.swap(true, Ordering::AcqRel) {
+    if !INSTALLED.load(Ordering::Acquire) {
         // SAFETY: the functions live as long as the program, and do not unwind. Without room for
         // them, forks go unnoticed.
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+        INSTALLED.store(true, Ordering::Release);
     }
+    let part = Box::leak(Box::new(Part { repair, is_known, next: ptr::null() }));
+    loop {
+        let last = LAST.load(Ordering::Acquire);
+        if parts(last).any(|other| ptr::eq(other.is_known, is_known)) {
+            break;
+        }
+        part.next = last;
+        let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
+        if LAST.compare_exchange(last, &raw mut *part, release, relaxed).is_ok() {
+            break;
+        }
+    }
+    is_known.store(true, Ordering::Release);
 }
 
-/// Never released, so that each keeps what it was made with.
-static PARTS: Records<&'static dyn Repair> = Records::new();
+fn parts(first: *const Part) -> impl Iterator<Item = &'static Part> {
+    let mut at = first;
+    std::iter::from_fn(move || {
+        // SAFETY: the list holds leaked boxes that are only ever shared.
+        let part: &'static Part = unsafe { at.as_ref() }?;
+        at = part.next;
+        Some(part)
+    })
+}
 
 extern "C" fn prepare() {
-    preserving_errno(|| PARTS.iter().for_each(|part| part.prepare()));
+    preserving_errno(|| {
+        if PREPARED.get().is_null() {
+            let last = LAST.load(Ordering::Acquire);
+            PREPARED.set(last);
+            parts(last).for_each(|part| part.repair.prepare());
+        }
+    });
 }
 
 extern "C" fn parent() {
-    preserving_errno(|| PARTS.iter().for_each(|part| part.parent()));
+    let prepared = PREPARED.replace(ptr::null());
+    preserving_errno(|| parts(prepared).for_each(|part| part.repair.parent()));
 }
 
 extern "C" fn child() {
-    preserving_errno(|| PARTS.iter().for_each(|part| part.child()));
+    let prepared = PREPARED.replace(ptr::null());
+    preserving_errno(|| parts(prepared).for_each(|part| part.repair.child()));
 }

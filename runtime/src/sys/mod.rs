@@ -16,11 +16,14 @@ pub(crate) mod frames;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod memory;
+#[cfg(feature = "backtrace")]
+pub(crate) mod modules;
 pub(crate) mod origin;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod records;
+pub(crate) mod registers;
 pub(crate) mod sigaction;
 pub(crate) mod threads;
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::mem;
 use std::ptr;
 
+use crate::sys::atomic::AtomicUsize;
 use crate::sys::check;
 
 /// The kernel's number of the calling thread.
@@ -111,32 +112,6 @@ pub(crate) unsafe fn was_sent_with(info: *const libc::siginfo_t, value: *const (
     pid == own && ptr::eq(got.sival_ptr.cast(), value)
 }
 
-/// Where the interrupted code stood, and its stack pointer; 0 where that is not known.
-/// Async-signal-safe.
-///
-/// # Safety
-///
-/// `context` must be what the kernel passed to a handler.
-pub(crate) unsafe fn interrupted_at(context: *const libc::c_void) -> (usize, usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the caller vouches that it is the kernel's record.
-    let registers = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    #[cfg(target_arch = "x86_64")]
-    let place =
-        (registers[libc::REG_RIP as usize] as usize, registers[libc::REG_RSP as usize] as usize);
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: the caller vouches that it is the kernel's record.
-    let registers = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext };
-    #[cfg(target_arch = "aarch64")]
-    let place = (registers.pc as usize, registers.sp as usize);
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let place = {
-        let _ = context;
-        (0, 0)
-    };
-    place
-}
-
 /// Calls a closure in which no signal is handled on this thread, nor by the threads it starts.
 pub(crate) fn without_signals<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: a set of signals is plain data.
@@ -165,21 +140,39 @@ pub(crate) fn has_timeout(fd: i32) -> bool {
     })
 }
 
-/// Reads words of this process's memory, also where another thread may be unmapping it.
-pub(crate) fn read_words(address: usize, words: &mut [usize]) -> usize {
-    let len = size_of_val(words);
-    let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: len };
-    let there = ptr::with_exposed_provenance_mut(address);
-    let remote = libc::iovec { iov_base: there, iov_len: len };
-    let pid = std::process::id() as libc::pid_t;
-    // SAFETY: the words are writable, and the kernel checks what it reads.
-    let read = unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
-    usize::try_from(read).unwrap_or(0) / size_of::<usize>()
+/// Reads words of this process's memory, whatever is there: gives how many could be read.
+/// Async-signal-safe.
+pub(crate) fn read_words(address: usize, words: &[AtomicUsize]) -> usize {
+    // SAFETY: the call has no preconditions.
+    let pid = unsafe { libc::getpid() };
+    let (mut read, bytes) = (0, size_of_val(words));
+    while read < bytes {
+        // Of each call the kernel reads all or nothing: it does not end in the middle of a page.
+        let from = address.wrapping_add(read);
+        let len = (PIECE_BYTES - from % PIECE_BYTES).min(bytes - read);
+        let to = words.as_ptr().wrapping_byte_add(read).cast_mut().cast();
+        let local = libc::iovec { iov_base: to, iov_len: len };
+        let from = ptr::with_exposed_provenance_mut(from);
+        let remote = libc::iovec { iov_base: from, iov_len: len };
+        let (local, remote) = (&raw const local, &raw const remote);
+        // SAFETY: the words are writable, and the kernel checks what it reads.
+        if unsafe { libc::process_vm_readv(pid, local, 1, remote, 1, 0) } != len as isize {
+            break;
+        }
+        read += len;
+    }
+    read / size_of::<usize>()
 }
+
+/// No page is smaller.
+const PIECE_BYTES: usize = 4096;
 
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
+    use crate::sys::atomic::Ordering;
+    use crate::sys::memory::Mapping;
+    use crate::sys::memory::page_bytes;
 
     #[test]
     fn a_call_is_read_with_its_first_argument() {
@@ -203,9 +196,19 @@ mod tests {
     #[test]
     fn memory_is_read_without_a_fault() {
         let words = [1_usize, 2, 3];
-        let mut read = [0; 3];
-        assert_eq!(read_words(words.as_ptr().expose_provenance(), &mut read), 3);
-        assert_eq!(read, words);
-        assert_eq!(read_words(16, &mut read), 0);
+        let read = [const { AtomicUsize::new(0) }; 3];
+        assert_eq!(read_words(words.as_ptr().expose_provenance(), &read), 3);
+        assert_eq!(read.each_ref().map(|word| word.load(Ordering::Relaxed)), words);
+        assert_eq!(read_words(16, &read), 0);
+        // As far as there is something.
+        let page = page_bytes();
+        let mapping = Mapping::for_stacks(4 * page).unwrap();
+        // SAFETY: nothing lives there.
+        unsafe { mapping.protect(3 * page, page) }.unwrap();
+        let all: Vec<_> = (0..page).map(|_| AtomicUsize::new(1)).collect();
+        let most = (2 * page - 8) / size_of::<usize>();
+        assert_eq!(read_words(mapping.start() + page + 8, &all), most);
+        let zeros = all.iter().filter(|word| word.load(Ordering::Relaxed) == 0);
+        assert_eq!(zeros.count(), most);
     }
 }

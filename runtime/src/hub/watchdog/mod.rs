@@ -1,9 +1,9 @@
 //! The watchdog: a thread that sees which hubs do not come round, and says who is to blame.
 //!
 //! It reads what the hubs write anyway (`hub/vitals.rs`), so that they are no slower for it.
-//! `watched.rs` is what it may look at, `episode.rs` decides, `capture.rs` has a thread look at
-//! its own stack, `report.rs` is what is said, `trace.rs` the line
-//! of rates.
+//! `watched.rs` is what it may look at, `episode.rs` decides, `capture.rs` has a thread copy its
+//! own stack, `unwind.rs` finds the frames in that, `report.rs` is what is said, `trace.rs` the
+//! line of rates.
 //!
 //! **Invariant:** there is no thread unless somebody has asked for one. It holds no lock of the
 //! runtime's while it waits, allocates or calls user code, and keeps nothing alive.
@@ -12,6 +12,8 @@ mod capture;
 mod episode;
 mod report;
 mod trace;
+#[cfg(feature = "backtrace")]
+mod unwind;
 pub(crate) mod watched;
 
 use std::collections::HashMap;
@@ -40,8 +42,8 @@ use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::futex;
 use crate::sys::lock::Lock;
+use crate::sys::process::print_error;
 use crate::sys::process::report;
-use crate::sys::sigaction::write_stderr;
 use crate::sys::threads;
 
 pub use crate::hub::watchdog::report::Stall;
@@ -59,6 +61,7 @@ static CLAIMED: AtomicU32 = AtomicU32::new(0);
 static HERE: AtomicU32 = AtomicU32::new(0);
 /// Changes when the settings do.
 static SETTINGS: AtomicU32 = AtomicU32::new(0);
+/// A fork takes the lock, so that no child inherits it held.
 static CALLBACK: Lock<Option<Callback>> = Lock::new(None);
 
 /// A hub is looked at so many times while it is given time to come round.
@@ -96,6 +99,7 @@ pub(crate) fn set_limit(limit: Duration) -> Duration {
 
 /// Sets what is called instead of writing to stderr; gives what was.
 pub(crate) fn set_callback(callback: Option<Callback>) -> Option<Callback> {
+    watched::watch_forks();
     mem::replace(&mut *CALLBACK.lock(), callback)
 }
 
@@ -251,7 +255,7 @@ fn trace(hub: SharedRecord, first_ticket: u64, look: &Look, watch: &mut Watch) {
         let name = threads::name(look.thread);
         let time = watch.episode.stalled();
         let line = format!("corovent: thread '{name}': has not come round for {time:.1?}\n");
-        write_stderr(line.as_bytes());
+        print_error(line.as_bytes());
     } else if before.0 != pulse.switches {
         hub.post(first_ticket, Message::Call(Hub::trace));
     }
@@ -269,6 +273,6 @@ fn say(stall: &Stall) {
             }
         }
         // Not by std's stderr, which the hub's thread may hold.
-        None => write_stderr(stall.to_string().as_bytes()),
+        None => print_error(stall.to_string().as_bytes()),
     }
 }

@@ -12,6 +12,8 @@ use crate::hub::watchdog::capture::Who;
 use crate::hub::watchdog::watched::Look;
 use crate::symbols;
 use crate::symbols::Symbols;
+use crate::sys::atomic::AtomicUsize;
+use crate::sys::atomic::Ordering;
 use crate::sys::threads;
 use crate::sys::threads::SystemCall;
 
@@ -221,10 +223,11 @@ fn goes_on_after_a_signal(call: &SystemCall) -> bool {
 /// Whether a thread whose stack ends at that address sleeps in std's `sleep`: this goes on to
 /// sleep after a signal. Without symbols nobody can tell.
 fn is_in_std_sleep(stack: usize) -> bool {
-    let mut words = [0; SLEEPER_WORDS_MAX];
-    let count = threads::read_words(stack, &mut words);
-    let symbols = Symbols::look_up(words[..count].iter().copied().collect());
-    let mut functions = symbols.calls(&words[..count]).filter_map(|call| call.function.as_deref());
+    let words = [const { AtomicUsize::new(0) }; SLEEPER_WORDS_MAX];
+    let count = threads::read_words(stack, &words);
+    let words: Vec<_> = words[..count].iter().map(|word| word.load(Ordering::Relaxed)).collect();
+    let symbols = Symbols::look_up(words.iter().copied().collect());
+    let mut functions = symbols.calls(&words).filter_map(|call| call.function.as_deref());
     functions.any(|name| name.starts_with("std::") && name.contains("sleep"))
 }
 

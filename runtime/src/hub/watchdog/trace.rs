@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::hub::Hub;
 use crate::hub::stats::Stats;
 use crate::sys::clock::Deadline;
-use crate::sys::sigaction::write_stderr;
+use crate::sys::process::print_error;
 use crate::sys::threads;
 
 impl Hub {
@@ -18,7 +18,7 @@ impl Hub {
         let passed = before.as_ref().map(|before| now.since(before.0));
         let earlier = before.map_or(Stats::default(), |before| before.1);
         let name = threads::name(threads::current_id());
-        write_stderr(render(&name, &stats, &earlier, passed).as_bytes());
+        print_error(render(&name, &stats, &earlier, passed).as_bytes());
     }
 }
 

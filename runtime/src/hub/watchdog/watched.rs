@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::hub::shared::SharedRecord;
 use crate::hub::vitals::Pulse;
 use crate::hub::vitals::Vitals;
+use crate::hub::watchdog::CALLBACK;
 use crate::hub::watchdog::capture;
 use crate::overflow::Occupant;
 use crate::sys::atomic::AtomicBool;
@@ -138,26 +139,29 @@ pub(super) fn while_stalled(hub: SharedRecord, looks: u64, f: impl FnOnce(Target
     stalled
 }
 
-/// The lock in processes that are forked off, where it is free.
-struct Looking;
+/// The watchdog's locks in processes that are forked off, where they are free.
+struct Locks;
 
-/// Prepares for forks: the watchdog's thread is about to be started.
+/// Prepares for forks: one of them is about to be used.
 pub(super) fn watch_forks() {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
-    fork::watch(&Looking, &IS_WATCHED);
+    fork::watch(&Locks, &IS_WATCHED);
 }
 
-impl Repair for Looking {
+impl Repair for Locks {
     fn prepare(&self) {
         mem::forget(LOOKING.lock());
+        mem::forget(CALLBACK.lock());
     }
 
     fn parent(&self) {
+        CALLBACK.free_forgotten();
         LOOKING.free_forgotten();
     }
 
     fn child(&self) {
+        CALLBACK.free_forgotten();
         LOOKING.free_forgotten();
         capture::begin_anew();
     }
