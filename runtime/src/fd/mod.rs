@@ -285,9 +285,7 @@ impl<T: AsFd> Source<T> {
         let hub = hub::current();
         let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
-        if let Some(hub) = hub {
-            hub.spend();
-        }
+        hub.inspect(|hub| hub.spend());
         loop {
             let known = self.owner.known(hub.or_else(hub::current), direction);
             if known == Some(Ready::Yes) {
@@ -299,14 +297,13 @@ impl<T: AsFd> Source<T> {
             if ask && self.asks_ready(direction)? {
                 break;
             }
-            let deadline = match waits.deadline(&limit) {
-                Ok(deadline) => deadline,
-                Err(error) if ask => return Err(error),
-                Err(error) => return self.asks_ready(direction)?.then_some(()).ok_or(error),
-            };
-            match self.owner.wait_to_know(hub, direction, deadline, has_waited, reason) {
+            let waited = waits.deadline(&limit).map_err(Stop::Refused).and_then(|deadline| {
+                waits = Waits::Until(deadline);
+                self.owner.wait_to_know(hub, direction, deadline, has_waited, reason)
+            });
+            match waited {
                 Ok(()) => return Ok(()),
-                Err(Stop::Unknown) => waits = Waits::Until(deadline),
+                Err(Stop::Unknown) => {}
                 Err(Stop::Refused(error)) if ask => return Err(error),
                 Err(Stop::Refused(error)) => {
                     return self.asks_ready(direction)?.then_some(()).ok_or(error);
@@ -371,7 +368,8 @@ impl<T: AsFd> Source<T> {
         if RETRIES {
             let until = deadline.min(Deadline::after(RETRY));
             match self.owner.wait(hub, direction, until, had_its_turn, reason) {
-                Err(Stop::Failed(error)) if until < deadline && is_over(&error) => {}
+                Err(Stop::Failed(error))
+                    if until < deadline && error.kind() == io::ErrorKind::WouldBlock => {}
                 result => result?,
             }
         } else {
@@ -445,11 +443,6 @@ enum Waits {
 const ZERO: Option<Duration> = Some(Duration::ZERO);
 /// How often a call is tried again of whose end epoll may not tell.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Whether a wait has failed since its limit is over.
-fn is_over(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-}
 
 impl Waits {
     #[inline]
