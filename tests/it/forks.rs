@@ -742,8 +742,9 @@ fn handle_asleep(handler: extern "C" fn(libc::c_int)) -> UnixStream {
     WRITES_TO.store(std::os::fd::IntoRawFd::into_raw_fd(writer), Ordering::SeqCst);
     // SAFETY: the handlers of these tests do what a handler may.
     unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    let process = std::process::id();
     // SAFETY: the call has no preconditions.
-    let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
+    let thread = unsafe { libc::gettid() };
     let calls = [libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2];
     os::spawn(move || {
         let is_asleep = || {

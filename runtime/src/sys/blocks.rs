@@ -16,6 +16,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// The blocks of one thread.
+#[derive(Debug)]
 pub(crate) struct Blocks {
     /// By size: those of up to 16 bytes, of up to 32, …
     lists: [List; LISTS],
@@ -24,6 +25,7 @@ pub(crate) struct Blocks {
 }
 
 /// Blocks of one size, the one freed last in front.
+#[derive(Debug)]
 struct List {
     first: Cell<Option<NonNull<Free>>>,
     len: Cell<u32>,

@@ -46,6 +46,7 @@ const FEWER: &[(&str, u64, &str)] = &[
 const RUNNING: &str = "seed ";
 
 /// Runs one cell with one seed; whether it fails.
+#[allow(clippy::print_stdout)] // Apart from what the cells write to stderr.
 fn fails(square: &Square, seed: u64) -> bool {
     println!("{RUNNING}{seed} of '{square}'");
     let result = catch_unwind(AssertUnwindSafe(|| play(square, seed)));

@@ -5,6 +5,9 @@ pub(crate) fn is_seeded() -> bool {
     false
 }
 
+/// Among so many a seed would choose.
+pub(crate) const CHOICES_MAX: usize = 64;
+
 /// Chooses an index below `len`.
 pub(crate) fn pick(_len: usize) -> usize {
     0

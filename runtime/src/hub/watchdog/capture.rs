@@ -315,6 +315,14 @@ mod tests {
     static WALKED: [AtomicUsize; 128] = [const { AtomicUsize::new(0) }; 128];
     static COPIED: Buffer<STACK_WORDS> = Buffer::new();
 
+    /// Who runs on this thread, for its handlers.
+    fn interrupted_occupant<'a>() -> Option<&'a Occupant> {
+        // SAFETY: the word is this thread's.
+        let occupant = unsafe { (*overflow::occupant_word()).load(Ordering::Relaxed) };
+        // SAFETY: who runs is interrupted, and does not end before the handler does.
+        unsafe { occupant.as_ref() }
+    }
+
     extern "C" fn walk_and_copy(
         _signal: libc::c_int,
         _info: *mut libc::siginfo_t,
@@ -322,8 +330,7 @@ mod tests {
     ) {
         // SAFETY: the kernel passed `context` to this handler.
         let registers = unsafe { registers::of_interrupted(context) };
-        // SAFETY: the word is this thread's, and who runs is interrupted.
-        let occupant = unsafe { (*overflow::occupant_word()).load(Ordering::Relaxed).as_ref() };
+        let occupant = interrupted_occupant();
         COPIED.write(occupant, &registers);
         let (mut len, mut is_found) = (0, false);
         frames::walk(|frame| {
@@ -394,8 +401,7 @@ mod tests {
         ) {
             // SAFETY: the kernel passed `context` to this handler.
             let registers = unsafe { registers::of_interrupted(context) };
-            // SAFETY: the word is this thread's, and who runs is interrupted.
-            let occupant = unsafe { (*overflow::occupant_word()).load(Ordering::Relaxed).as_ref() };
+            let occupant = interrupted_occupant();
             STEP.write(occupant, &registers);
             let is_elsewhere = occupant.is_some_and(|occupant| {
                 let top = occupant.stack.top();
@@ -416,7 +422,9 @@ mod tests {
             let all = registers.general.into_iter().chain(head).chain(copied);
             for (n, word) in all.enumerate() {
                 // SAFETY: the arena has room for it.
-                unsafe { ARENA.load(Ordering::Relaxed).add(used + n).write(word) };
+                let place = unsafe { ARENA.load(Ordering::Relaxed).add(used + n) };
+                // SAFETY: as above, and nobody else is on this thread.
+                unsafe { place.write(word) };
             }
         }
 

@@ -29,6 +29,7 @@ use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
 use crate::scheduler::Outcome;
 use crate::scheduler::Ticket;
+use crate::sys::blocks::Blocks;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll;
 
@@ -51,6 +52,7 @@ pub(crate) struct Hub {
     is_woken: Cell<bool>,
     kills: Cell<u32>,
     sent: RefCell<Option<task::NewTask>>,
+    pub(crate) blocks: Blocks,
 }
 
 loom::thread_local! {
@@ -83,7 +85,9 @@ impl Hub {
         let number = Cell::new(shared.first_ticket());
         let (is_woken, kills, sent) = (Cell::new(false), Cell::new(0), RefCell::new(None));
         // As the real one, it is found by references that nobody counts.
-        let hub = Box::leak(Box::new(Hub { shared, alarm, number, is_woken, kills, sent }));
+        let blocks = Blocks::new();
+        let hub = Hub { shared, alarm, number, is_woken, kills, sent, blocks };
+        let hub = Box::leak(Box::new(hub));
         HUB.with(|own| own.set(Some(hub)));
         hub
     }

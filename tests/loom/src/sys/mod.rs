@@ -13,6 +13,9 @@ pub(crate) mod process {
     }
 }
 
+pub(crate) mod blocks {
+    real!("sys/blocks.rs");
+}
 pub(crate) mod clock {
     real!("sys/clock.rs");
 }
