@@ -571,4 +571,53 @@ mod tests {
         assert_eq!(table.remove(3), [a, b, c]);
         assert_eq!((table.waiting(), table.registered()), (0, 0));
     }
+
+    /// However a waiter leaves, it leaves the count of its direction.
+    #[test]
+    fn those_who_wait_are_counted_by_direction() {
+        const FDS: RawFd = 3;
+        let names: [Ticket; 8] = tickets();
+        let mut table = Readiness::default();
+        let mut data: [u64; FDS as usize] = std::array::from_fn(|fd| table.insert(fd as RawFd, 1));
+        let mut order = Order::fifo();
+        let mut random = 1u64;
+        let mut below = |limit: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % limit
+        };
+        for _ in 0..if cfg!(miri) { 200 } else { 20_000 } {
+            let fd = below(FDS as u64) as RawFd;
+            let direction = [Direction::Read, Direction::Write][below(2) as usize];
+            let name = names[below(8) as usize];
+            match below(8) {
+                0..=2 => table.enqueue(fd, direction, name, below(2) == 0),
+                3 => table.dequeue(fd, direction, name),
+                4 => _ = table.pass_on(fd, direction, &mut order),
+                5 => {
+                    let bits = [epoll::IN, epoll::OUT, epoll::HUP, epoll::PRI][below(4) as usize];
+                    table.note(data[fd as usize], bits, &mut order);
+                    table.clear(fd, 1, direction);
+                }
+                6 if below(8) == 0 => {
+                    table.remove(fd);
+                    data[fd as usize] = table.insert(fd, 1);
+                }
+                6 => table.forget_slots(|slot| slot == name.slot),
+                _ => table.clear(fd, 1, direction),
+            }
+            let waiting = |direction: usize| {
+                let waiters = table.entries.iter().map(|entry| &entry.waiters[direction]);
+                let each = waiters.map(|waiters| {
+                    let others = waiters.others.as_ref().map_or(0, |others| others.len());
+                    usize::from(waiters.first.is_some()) + others
+                });
+                each.sum()
+            };
+            assert_eq!(table.waiting, [waiting(0), waiting(1)]);
+            for fd in 0..FDS {
+                let is_free = !table.is_waited_for(fd, Direction::Write);
+                assert!(!is_free || table.may_be_ready(fd, 1, Direction::Write));
+            }
+        }
+    }
 }

@@ -52,6 +52,65 @@ fn a_handle_joined_on_another_thread_gives_the_result() {
     });
 }
 
+/// A packet is freed by the side that is through last, on whichever thread, and its memory used
+/// again there.
+#[test]
+fn packets_of_any_layout_go_from_thread_to_thread() {
+    #[repr(align(64))]
+    struct Aligned(u8);
+    #[repr(align(4096))]
+    struct Page(u8);
+
+    /// Spawns a coroutine whose closure and result have `N` bytes, and checks all of them.
+    fn spawn_sized<const N: usize>(byte: u8) -> Box<dyn FnOnce() + Send> {
+        let bytes = [byte; N];
+        let task = spawn(move || bytes.map(|byte| byte ^ 1));
+        Box::new(move || assert_eq!(task.join().unwrap(), [byte ^ 1; N]))
+    }
+    fn spawn_each(byte: u8) -> Vec<Box<dyn FnOnce() + Send>> {
+        let aligned = Aligned(byte);
+        let task = spawn(move || Page(aligned.0));
+        let page = move || {
+            let page = task.join().unwrap();
+            assert_eq!((page.0, (&raw const page).addr() % 4096), (byte, 0));
+        };
+        let nothing = spawn(|| ());
+        vec![
+            Box::new(page),
+            Box::new(move || nothing.join().unwrap()),
+            spawn_sized::<0>(byte),
+            spawn_sized::<1>(byte),
+            spawn_sized::<15>(byte),
+            spawn_sized::<16>(byte),
+            spawn_sized::<17>(byte),
+            spawn_sized::<33>(byte),
+            spawn_sized::<48>(byte),
+            spawn_sized::<200>(byte),
+            spawn_sized::<2000>(byte),
+        ]
+    }
+    run(|| {
+        for round in 0..4 {
+            let there = on_thread(move || {
+                // These are joined where they ran, some of those that follow elsewhere.
+                spawn_each(round).into_iter().for_each(|check| check());
+                let tasks = spawn_each(round + 1);
+                yield_now();
+                tasks
+            });
+            let here = spawn_each(round + 2);
+            there.into_iter().for_each(|check| check());
+            yield_now();
+            on_thread(move || {
+                spawn_each(round + 3).into_iter().for_each(|check| check());
+                here.into_iter().for_each(|check| check());
+                // What came from the other thread is used for these.
+                spawn_each(round + 4).into_iter().for_each(|check| check());
+            });
+        }
+    });
+}
+
 #[test]
 fn a_join_on_another_thread_can_time_out() {
     run(|| {

@@ -258,6 +258,52 @@ fn a_write_whose_time_is_up_tells_of_its_part() {
     });
 }
 
+/// `write_all` goes on after a part, and what the peer gets is a beginning of the whole.
+#[test]
+fn a_write_all_that_is_ended_has_written_a_beginning() {
+    type End = fn(&TcpStream) -> bool;
+    const TIMES_OUT: End = |mut stream| {
+        stream.set_write_timeout(Some(SHORT)).unwrap();
+        let result = stream.write_all(&numbered());
+        result.unwrap_err().kind() == ErrorKind::WouldBlock
+    };
+    const IS_TIMED_OUT: End =
+        |mut stream| timeout(SHORT, || stream.write_all(&numbered())).is_err();
+    const MAY_NOT_WAIT: End = |mut stream| {
+        stream.set_nonblocking(true).unwrap();
+        let result = stream.write_all(&numbered());
+        result.unwrap_err().kind() == ErrorKind::WouldBlock
+    };
+    fn numbered() -> Vec<u8> {
+        (0..251).collect::<Vec<u8>>().repeat(MUCH / 251)
+    }
+    run(|| {
+        for end in [TIMES_OUT, IS_TIMED_OUT, MAY_NOT_WAIT] {
+            let (ours, mut theirs) = pair();
+            assert!(end(&ours));
+            drop(ours);
+            let mut got = Vec::new();
+            theirs.read_to_end(&mut got).unwrap();
+            assert!(!got.is_empty() && got.len() < MUCH);
+            assert!(numbered().starts_with(&got));
+        }
+        // A kill.
+        let (ours, mut theirs) = pair();
+        let ours = Rc::new(ours);
+        let writer = spawn({
+            let ours = Rc::clone(&ours);
+            move || (&*ours).write_all(&numbered())
+        });
+        until_full(&ours);
+        assert!(writer.kill());
+        assert!(writer.join().unwrap_err().is::<Killed>());
+        drop(ours);
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).unwrap();
+        assert!(!got.is_empty() && got.len() < MUCH && numbered().starts_with(&got));
+    });
+}
+
 #[test]
 fn a_timeout_around_a_write_that_did_a_part_is_late() {
     run(|| {

@@ -49,40 +49,18 @@ impl<T: AsFd> Socket<T> {
         })
     }
 
-    /// Writes all, in as many calls as it takes.
+    /// Writes all, in as many calls as it takes, which is one unless something comes between.
     #[inline]
-    pub(crate) fn write_all<const IS_UNIX: bool>(&self, buf: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all<const IS_UNIX: bool>(&self, mut buf: &[u8]) -> io::Result<()> {
         if buf.is_empty() {
             return Ok(());
         }
-        match self.write::<IS_UNIX>(buf) {
-            Ok(count) if count == buf.len() => Ok(()),
-            result => self.write_rest::<IS_UNIX>(buf, result),
-        }
-    }
-
-    /// Goes on after a first write that did not write all.
-    #[cold]
-    fn write_rest<const IS_UNIX: bool>(
-        &self,
-        buf: &[u8],
-        mut result: io::Result<usize>,
-    ) -> io::Result<()> {
-        let mut rest = buf;
         loop {
-            match result {
-                Ok(0) => {
-                    let message = "failed to write whole buffer";
-                    return Err(io::Error::new(io::ErrorKind::WriteZero, message));
-                }
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            if rest.is_empty() {
+            let count = self.write::<IS_UNIX>(buf)?;
+            if count == buf.len() {
                 return Ok(());
             }
-            result = self.write::<IS_UNIX>(rest);
+            buf = rest_of(buf, count)?;
         }
     }
 
@@ -151,6 +129,15 @@ impl<T: AsFd> Socket<T> {
     fn part(&self, sent: usize, count: usize) -> Done<usize> {
         // Of what moves nothing, and gives no error, more of the same is not to be expected.
         Done { value: sent, drained: self.short_is_all && count > 0, finished: count == 0 }
+    }
+}
+
+/// What is left to be written after so many bytes, which are not all.
+#[cold]
+fn rest_of(buf: &[u8], count: usize) -> io::Result<&[u8]> {
+    match count {
+        0 => Err(io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")),
+        _ => Ok(&buf[count..]),
     }
 }
 

@@ -205,7 +205,6 @@ impl<T: AsFd> Source<T> {
         }
         match attempt(self.borrowed()) {
             Ok(done) if done.finished => {
-                let hub = hub.or_else(hub::current);
                 self.owner.leave(hub, direction, done.drained, waits.any());
                 Ok(done.value)
             }

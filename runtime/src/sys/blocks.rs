@@ -1,8 +1,9 @@
 //! Small blocks of memory that were freed and wait for their next owner, by size. What is made
 //! and freed for each coroutine comes from here at a tenth of what the allocator takes.
 //!
-//! It keeps a bounded number of each size, and none where a tool looks for uses after free, from
-//! which it would hide them.
+//! It keeps a bounded number of each size, two megabytes in all at most, for the life of its hub;
+//! and none under miri and AddressSanitizer, from which it would hide uses after free. Memcheck
+//! sees those only of blocks that are not kept.
 //!
 //! **Invariant:** a block is in one list, or somebody's.
 
@@ -132,13 +133,10 @@ const fn list_of(layout: Layout) -> Option<usize> {
 }
 
 /// What is really allocated: blocks of one list are alike.
-const fn rounded(layout: Layout) -> Layout {
-    let align = if layout.align() < GRAIN_BYTES { GRAIN_BYTES } else { layout.align() };
-    let bytes = if layout.size() == 0 { GRAIN_BYTES } else { layout.size() };
-    match Layout::from_size_align(bytes.next_multiple_of(GRAIN_BYTES), align) {
-        Ok(layout) => layout,
-        Err(_) => panic!("a value is smaller than half of all memory"),
-    }
+fn rounded(layout: Layout) -> Layout {
+    let align = layout.align().max(GRAIN_BYTES);
+    let rounded = Layout::from_size_align(layout.size().max(1), align);
+    rounded.expect("a value is smaller than half of all memory").pad_to_align()
 }
 
 #[cfg(test)]
@@ -186,5 +184,21 @@ mod tests {
             let kept = given.into_iter().filter(|block| give_back(&blocks, *block, layout));
             assert_eq!(kept.count(), expected, "{layout:?}");
         }
+    }
+
+    #[test]
+    fn a_block_has_room_for_every_layout_of_its_size() {
+        let blocks = Blocks::keeping(2);
+        for (bytes, align) in (0..=300).flat_map(|bytes| [1, 8, 16, 64].map(|align| (bytes, align)))
+        {
+            let layout = Layout::from_size_align(bytes, align).unwrap();
+            let block = blocks.take(layout).unwrap_or_else(|| allocate(layout));
+            assert_eq!(block.addr().get() % align, 0);
+            // SAFETY: the block is the test's, and was made for the layout.
+            unsafe { block.write_bytes(0xa7, bytes) };
+            give_back(&blocks, block, layout);
+        }
+        // Each list was used, and the blocks in it are those that it frees.
+        assert!(blocks.lists.iter().all(|list| list.len.get() == 1));
     }
 }
