@@ -204,9 +204,40 @@ mod tests {
         }
         drop(over);
         holder.join().unwrap();
+        assert_eq!(status_of(pid), 0);
+    }
+    /// Threads fork at the same time, while hubs begin and end: nobody waits for ever, and the
+    /// children's hubs begin and end as well.
+    #[test]
+    fn threads_fork_at_once_while_hubs_come_and_go() {
+        let use_hub = || thread::spawn(|| crate::spawn(|| ()).join().unwrap()).join();
+        // What a process does once is done: std's part of that knows nothing of forks.
+        use_hub().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..100).for_each(|_| use_hub().unwrap()));
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        // SAFETY: the child takes locks of the runtime's and of libc alone.
+                        let pid = unsafe { libc::fork() };
+                        if pid == 0 {
+                            // SAFETY: the call has no preconditions.
+                            unsafe { libc::alarm(60) };
+                            let result = use_hub();
+                            // SAFETY: the call has no preconditions.
+                            unsafe { libc::_exit(result.is_err().into()) };
+                        }
+                        assert_eq!(status_of(pid), 0);
+                    }
+                });
+            }
+        });
+    }
+
+    fn status_of(pid: libc::pid_t) -> i32 {
         let mut status = 0;
         // SAFETY: `status` is valid for the call.
         assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        assert_eq!(status, 0);
+        status
     }
 }
