@@ -128,6 +128,7 @@ pub mod _documentation {
     /// How fast it is, and how to measure that.
     ///
     /// [results]: https://github.com/corovent/corovent/blob/main/docs/performance/results.md
+    /// [notes]: https://github.com/corovent/corovent/blob/main/docs/performance/notes.md
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
     /// What is promised, rule by rule.

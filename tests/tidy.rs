@@ -336,7 +336,7 @@ fn unsafe_listed(page: &str) -> BTreeMap<String, usize> {
     entries.collect()
 }
 
-/// How many blocks, implementations and attributes are unsafe in the code of a file, without its tests.
+/// How many blocks, implementations and attributes of a file are unsafe, without its tests.
 fn unsafe_count(text: &str) -> usize {
     let code = without_tests(&code(text));
     let words: Vec<&str> = code.split_whitespace().collect();
