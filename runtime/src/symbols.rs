@@ -62,10 +62,7 @@ impl Symbols {
 
     /// The same on the calling thread, which has a stack of the usual size.
     pub(crate) fn look_up(addresses: BTreeSet<usize>) -> Symbols {
-        if IS_STUCK.load(Ordering::Relaxed) {
-            return Symbols::default();
-        }
-        let _underway = Underway::begin();
+        let Some(_underway) = Underway::begin() else { return Symbols::default() };
         let here = env::current_dir().unwrap_or_default();
         let of = |address| (address, calls_at(address, &here));
         Symbols { calls: addresses.into_iter().map(of).collect() }
@@ -87,10 +84,14 @@ static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Underway(());
 
 impl Underway {
-    pub(crate) fn begin() -> Underway {
+    /// `None` if somebody of the parent's was at it when this process was forked off.
+    pub(crate) fn begin() -> Option<Underway> {
         fork::watch(&LookUps, &IS_WATCHED);
+        if IS_STUCK.load(Ordering::Relaxed) {
+            return None;
+        }
         UNDERWAY.fetch_add(1, Ordering::SeqCst);
-        Underway(())
+        Some(Underway(()))
     }
 }
 

@@ -10,6 +10,8 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -34,8 +36,12 @@ static REPORTS: Mutex<Vec<Stall>> = Mutex::new(Vec::new());
 
 /// Turns the watchdog on, which adds its reports to [`REPORTS`].
 fn collect() {
-    debug::on_stall(|stall| REPORTS.lock().unwrap().push(stall.clone()));
+    collect_reports();
     assert_eq!(debug::watchdog(LIMIT), Duration::ZERO);
+}
+
+fn collect_reports() {
+    debug::on_stall(|stall| REPORTS.lock().unwrap().push(stall.clone()));
 }
 
 fn reports() -> Vec<Stall> {
@@ -509,6 +515,72 @@ fn forks() {
         unsafe { command.pre_exec(check) };
         assert!(command.status().unwrap().success());
     }
+}
+
+#[test]
+fn a_callback_may_take_its_own_place_and_panic_as_it_goes() {
+    passes("watchdog::replaces_its_callback");
+}
+
+#[test]
+#[ignore = "run by a_callback_may_take_its_own_place_and_panic_as_it_goes"]
+fn replaces_its_callback() {
+    static IS_REPLACED: AtomicBool = AtomicBool::new(false);
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a callback is dropped");
+        }
+    }
+
+    let bomb = Bomb;
+    debug::on_stall(move |_| {
+        let _bomb = &bomb;
+        collect_reports();
+        IS_REPLACED.store(true, Ordering::Relaxed);
+    });
+    debug::watchdog(LIMIT);
+    let first = spawn(|| {
+        while !IS_REPLACED.load(Ordering::Relaxed) {
+            black_box(());
+        }
+    });
+    first.join().unwrap();
+    spawn(|| spin_until_reported(1)).join().unwrap();
+    assert_eq!(reports().len(), 1);
+}
+
+#[test]
+fn a_callback_may_fork_and_its_child_is_nobodys_watchdog() {
+    passes("watchdog::forks_in_its_callback");
+}
+
+#[test]
+#[ignore = "run by a_callback_may_fork_and_its_child_is_nobodys_watchdog"]
+fn forks_in_its_callback() {
+    static CHILD: AtomicI32 = AtomicI32::new(0);
+
+    debug::on_stall(|_| {
+        // SAFETY: the child ends with this thread, which is its only one.
+        match unsafe { libc::fork() } {
+            // SAFETY: alarm(2) has no preconditions.
+            0 => _ = unsafe { libc::alarm(60) },
+            pid => CHILD.store(pid, Ordering::Relaxed),
+        }
+    });
+    debug::watchdog(LIMIT);
+    let hog = spawn(|| {
+        while CHILD.load(Ordering::Relaxed) == 0 {
+            black_box(());
+        }
+    });
+    hog.join().unwrap();
+    let (child, mut status) = (CHILD.load(Ordering::Relaxed), -1);
+    // SAFETY: `status` is valid for the call.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
 }
 
 #[test]

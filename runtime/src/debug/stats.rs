@@ -1,7 +1,6 @@
 //! What a hub has done so far, and what it has now, as users ask for it; `hub/stats.rs` counts.
 
 use crate::hub;
-use crate::hub::Hub;
 use crate::threadpool;
 
 pub use crate::hub::stats::Stats;
@@ -32,6 +31,9 @@ pub use crate::hub::stats::Stats;
 /// ```
 pub fn stats() -> Stats {
     let (jobs_waiting, jobs_running) = threadpool::jobs();
-    let counts = hub::current().map(Hub::stats).unwrap_or_default();
-    Stats { jobs_waiting, jobs_running, ..counts }
+    let Some(hub) = hub::current() else {
+        return Stats { jobs_waiting, jobs_running, ..Stats::default() };
+    };
+    hub.settle_fork();
+    Stats { jobs_waiting, jobs_running, ..hub.stats() }
 }

@@ -11,11 +11,13 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::mem;
 use std::ptr;
 
 use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::Ordering;
+use crate::sys::lock::Lock;
 use crate::sys::sigaction::preserving_errno;
 
 /// A part of the runtime that a fork concerns.
@@ -33,18 +35,18 @@ pub(crate) trait Repair: Sync {
 /// A part that is repaired, in a list that only grows.
 struct Part {
     repair: &'static dyn Repair,
-    /// Tells the parts apart.
-    is_known: &'static AtomicBool,
     next: *const Part,
 }
 
 /// The part that was added last.
 static LAST: AtomicPtr<Part> = AtomicPtr::new(ptr::null_mut());
+/// Held while a part is added, and from the beginning of a fork to its end: all that are listed
+/// then have prepared it.
+static ADDING: Lock<()> = Lock::new(());
 
 thread_local! {
-    /// The list as it was when this thread prepared a fork, or null: a part that another thread
-    /// adds meanwhile has prepared nothing.
-    static PREPARED: Cell<*const Part> = const { Cell::new(ptr::null()) };
+    /// This thread prepares a fork. The functions may have been installed twice.
+    static IS_FORKING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Makes a part be repaired from now on. `is_known` remembers it, for the next call.
@@ -56,7 +58,7 @@ pub(crate) fn watch(part: &'static dyn Repair, is_known: &'static AtomicBool) {
 }
 
 /// Two threads may come here for one part, and neither goes on before it is listed, and the
-/// functions are called at forks; once or twice makes no difference.
+/// functions are called at forks; those may be installed twice.
 #[cold]
 fn add(repair: &'static dyn Repair, is_known: &'static AtomicBool) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -67,23 +69,18 @@ fn add(repair: &'static dyn Repair, is_known: &'static AtomicBool) {
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
         INSTALLED.store(true, Ordering::Release);
     }
-    let part = Box::leak(Box::new(Part { repair, is_known, next: ptr::null() }));
-    loop {
-        let last = LAST.load(Ordering::Acquire);
-        if parts(last).any(|other| ptr::eq(other.is_known, is_known)) {
-            break;
-        }
-        part.next = last;
-        let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
-        if LAST.compare_exchange(last, &raw mut *part, release, relaxed).is_ok() {
-            break;
-        }
+    let part = Box::leak(Box::new(Part { repair, next: ptr::null() }));
+    let _adding = ADDING.lock();
+    if !is_known.load(Ordering::Relaxed) {
+        part.next = LAST.load(Ordering::Relaxed);
+        LAST.store(part, Ordering::Relaxed);
+        is_known.store(true, Ordering::Release);
     }
-    is_known.store(true, Ordering::Release);
 }
 
-fn parts(first: *const Part) -> impl Iterator<Item = &'static Part> {
-    let mut at = first;
+/// All parts, while nobody adds one.
+fn parts() -> impl Iterator<Item = &'static Part> {
+    let mut at: *const Part = LAST.load(Ordering::Relaxed);
     std::iter::from_fn(move || {
         // SAFETY: the list holds leaked boxes that are only ever shared.
         let part: &'static Part = unsafe { at.as_ref() }?;
@@ -94,20 +91,26 @@ fn parts(first: *const Part) -> impl Iterator<Item = &'static Part> {
 
 extern "C" fn prepare() {
     preserving_errno(|| {
-        if PREPARED.get().is_null() {
-            let last = LAST.load(Ordering::Acquire);
-            PREPARED.set(last);
-            parts(last).for_each(|part| part.repair.prepare());
+        if !IS_FORKING.replace(true) {
+            mem::forget(ADDING.lock());
+            parts().for_each(|part| part.repair.prepare());
         }
     });
 }
 
 extern "C" fn parent() {
-    let prepared = PREPARED.replace(ptr::null());
-    preserving_errno(|| parts(prepared).for_each(|part| part.repair.parent()));
+    finish(|part| part.repair.parent());
 }
 
 extern "C" fn child() {
-    let prepared = PREPARED.replace(ptr::null());
-    preserving_errno(|| parts(prepared).for_each(|part| part.repair.child()));
+    finish(|part| part.repair.child());
+}
+
+fn finish(f: impl Fn(&Part)) {
+    preserving_errno(|| {
+        if IS_FORKING.replace(false) {
+            parts().for_each(f);
+            ADDING.free_forgotten();
+        }
+    });
 }

@@ -117,7 +117,6 @@ fn start() {
     if CLAIMED.swap(process::id(), Ordering::SeqCst) == process::id() {
         return;
     }
-    watched::watch_forks();
     let builder = thread::Builder::new().name("corovent-watch".to_owned());
     if let Err(error) = threads::without_signals(|| builder.spawn(watch)) {
         CLAIMED.store(0, Ordering::SeqCst);
@@ -130,7 +129,8 @@ fn watch() {
     let own = process::id();
     HERE.store(own, Ordering::Release);
     let mut watchdog = Watchdog::default();
-    loop {
+    // The callback may fork: in that process this is nobody's watchdog.
+    while process::id() == own {
         let settings = SETTINGS.load(Ordering::Acquire);
         if !is_wanted() {
             HERE.store(0, Ordering::Release);
@@ -266,7 +266,8 @@ fn say(stall: &Stall) {
     let callback = CALLBACK.lock().clone();
     match callback {
         Some(callback) => {
-            let call = AssertUnwindSafe(|| callback(stall));
+            // If another one has taken its place, it is dropped in there as well.
+            let call = AssertUnwindSafe(move || callback(stall));
             if let Err(payload) = panic::catch_unwind(call) {
                 // Its destructor may panic as well.
                 mem::forget(payload);

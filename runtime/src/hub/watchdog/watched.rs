@@ -75,6 +75,7 @@ impl Watched {
     ///
     /// The hub must not be freed before.
     pub(crate) unsafe fn attach(&self, hub: &Hub) {
+        watch_forks();
         let _looking = LOOKING.lock();
         self.running.store((&raw const hub.running).cast_mut(), Ordering::Relaxed);
         self.thread.store(threads::current_id(), Ordering::Relaxed);
@@ -142,7 +143,7 @@ pub(super) fn while_stalled(hub: SharedRecord, looks: u64, f: impl FnOnce(Target
 /// The watchdog's locks in processes that are forked off, where they are free.
 struct Locks;
 
-/// Prepares for forks: one of them is about to be used.
+/// Prepares for forks: one of them is about to be used. Hubs use them without a watchdog too.
 pub(super) fn watch_forks() {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
@@ -164,5 +165,79 @@ impl Repair for Locks {
         CALLBACK.free_forgotten();
         LOOKING.free_forgotten();
         capture::begin_anew();
+    }
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// A hub takes the lock without a watchdog too; whoever forked meanwhile had a child whose
+    /// hub never ended.
+    #[test]
+    fn a_lock_that_another_thread_holds_is_free_in_a_child() {
+        crate::spawn(|| ()).join().unwrap();
+        let forking = threads::current_id();
+        let (held, is_held) = mpsc::channel();
+        let (over, is_over) = mpsc::channel::<()>();
+        let holder = thread::spawn(move || {
+            let looking = LOOKING.lock();
+            held.send(()).unwrap();
+            // The fork waits for the lock, or is over.
+            while threads::state(forking) != Some(b'S')
+                && is_over.try_recv() == Err(mpsc::TryRecvError::Empty)
+            {
+                thread::yield_now();
+            }
+            drop(looking);
+        });
+        is_held.recv().unwrap();
+        // SAFETY: the child calls nothing that takes a lock of others.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let was_held = LOOKING.free_in_child();
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::_exit(was_held.into()) };
+        }
+        drop(over);
+        holder.join().unwrap();
+        assert_eq!(status_of(pid), 0);
+    }
+    /// Threads fork at the same time, while hubs begin and end: nobody waits for ever, and the
+    /// children's hubs begin and end as well.
+    #[test]
+    fn threads_fork_at_once_while_hubs_come_and_go() {
+        let use_hub = || thread::spawn(|| crate::spawn(|| ()).join().unwrap()).join();
+        // What a process does once is done: std's part of that knows nothing of forks.
+        use_hub().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..100).for_each(|_| use_hub().unwrap()));
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        // SAFETY: the child takes locks of the runtime's and of libc alone.
+                        let pid = unsafe { libc::fork() };
+                        if pid == 0 {
+                            // SAFETY: the call has no preconditions.
+                            unsafe { libc::alarm(60) };
+                            let result = use_hub();
+                            // SAFETY: the call has no preconditions.
+                            unsafe { libc::_exit(result.is_err().into()) };
+                        }
+                        assert_eq!(status_of(pid), 0);
+                    }
+                });
+            }
+        });
+    }
+
+    fn status_of(pid: libc::pid_t) -> i32 {
+        let mut status = 0;
+        // SAFETY: `status` is valid for the call.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        status
     }
 }
