@@ -37,8 +37,8 @@ const HOUSES: [House; 3] = [
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
             &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
             &["sys::threads"],
-            &["sys::fork", "sys::pipe"],
             &["sys::lock"],
+            &["sys::fork", "sys::pipe"],
             &["sys::process"],
             // Parts that know nothing of the hub.
             &["error", "interrupt", "order", "symbols"],
