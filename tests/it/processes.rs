@@ -315,8 +315,8 @@ fn a_child_is_what_the_extensions_say() {
             }
             let mut child = command.spawn().unwrap();
             // SAFETY: the call has no preconditions.
-            assert_eq!(unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGINT) }, 0);
-            assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGINT));
+            assert_eq!(unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGTERM) }, 0);
+            assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
         }
         let parent = sh("echo $PPID").output().unwrap().stdout;
         assert_eq!(parent, format!("{}\n", std::process::id()).as_bytes());

@@ -542,21 +542,21 @@ fn child_handles_sigchld() {
 #[test]
 fn a_signal_that_is_reset_does_what_it_did_before() {
     let status = |test: &str| child_command(test).output().unwrap().status;
-    assert_eq!(status("signals::child_resets_sigint").signal(), Some(signal::SIGINT));
+    assert_eq!(status("signals::child_resets_sigterm").signal(), Some(signal::SIGTERM));
     passes("signals::child_resets_sighup");
 }
 
 #[test]
 #[ignore = "runs in a process of its own"]
-fn child_resets_sigint() {
-    let first = Signals::new(&[signal::SIGINT]).unwrap();
-    raise(signal::SIGINT);
-    assert_eq!(first.wait().unwrap(), signal::SIGINT);
+fn child_resets_sigterm() {
+    let first = Signals::new(&[signal::SIGTERM]).unwrap();
+    raise(signal::SIGTERM);
+    assert_eq!(first.wait().unwrap(), signal::SIGTERM);
     // Twice: the handler stays.
-    raise(signal::SIGINT);
-    assert_eq!(first.wait().unwrap(), signal::SIGINT);
-    signal::reset(signal::SIGINT).unwrap();
-    raise(signal::SIGINT);
+    raise(signal::SIGTERM);
+    assert_eq!(first.wait().unwrap(), signal::SIGTERM);
+    signal::reset(signal::SIGTERM).unwrap();
+    raise(signal::SIGTERM);
     unreachable!("its default is to end the process");
 }
 
