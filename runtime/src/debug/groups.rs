@@ -30,16 +30,27 @@ struct Key<'a> {
 /// Writes the groups: with the frames between the user's outermost and innermost one, or with
 /// all.
 pub(super) fn write(dump: &Dump, all_frames: bool) -> String {
-    let mut groups: HashMap<Key<'_>, Vec<TaskInfo<'_>>> = HashMap::new();
+    let mut alike: HashMap<Key<'_>, Vec<TaskInfo<'_>>> = HashMap::new();
     for task in dump.tasks() {
-        groups.entry(key(&task)).or_default().push(task);
+        alike.entry(key(&task)).or_default().push(task);
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by_key(|members| (Reverse(members.len()), members[0].id()));
+    // Optimised code may have several copies of one call, which are one place to people.
+    let mut groups: HashMap<(Key<'_>, String), Vec<TaskInfo<'_>>> = HashMap::new();
+    for (key, mut members) in alike {
+        let frames = frames(dump, key.addresses, all_frames);
+        let addresses = if frames.is_empty() { key.addresses } else { &[] };
+        groups.entry((Key { addresses, ..key }, frames)).or_default().append(&mut members);
+    }
+    let mut groups: Vec<_> =
+        groups.into_iter().map(|((_, frames), members)| (frames, members)).collect();
+    for (_, members) in &mut groups {
+        members.sort_unstable_by_key(TaskInfo::id);
+    }
+    groups.sort_by_key(|(_, members)| (Reverse(members.len()), members[0].id()));
     let coroutines = dump.rows.iter().filter(|row| !row.is_root).count();
     let mut text = format!("{coroutines} coroutines and the root\n");
-    for members in groups {
-        write_group(&mut text, dump, &members, all_frames);
+    for (frames, members) in groups {
+        write_group(&mut text, dump, &members, &frames);
     }
     text
 }
@@ -57,10 +68,19 @@ fn key<'a>(task: &TaskInfo<'a>) -> Key<'a> {
     }
 }
 
-fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], all_frames: bool) {
+/// The lines of the frames that are shown.
+fn frames(dump: &Dump, addresses: &[usize], all_frames: bool) -> String {
+    let calls: Vec<&Call> = dump.symbols().calls(addresses).collect();
+    let mut text = String::new();
+    for call in if all_frames { &calls[..] } else { users(&calls) } {
+        call.write(&mut text, all_frames);
+    }
+    text
+}
+
+fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], frames: &str) {
     let first = members[0];
     let calls: Vec<&Call> = dump.symbols().calls(first.row.trace.addresses()).collect();
-    let frames = if all_frames { &calls[..] } else { users(&calls) };
     text.push('\n');
     text.push_str(&who(members));
     if let Some(place) = users(&calls).first().and_then(|call| call.place()) {
@@ -82,9 +102,7 @@ fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], all_fra
         let names: Vec<String> = members.iter().map(name).collect();
         let _ = writeln!(text, "    They are {}.", names.join(", "));
     }
-    for call in frames {
-        call.write(text, all_frames);
-    }
+    text.push_str(frames);
     if let Some(why) = first.lacks_frames() {
         let _ = writeln!(text, "    Frames are missing: {why}.");
     }
