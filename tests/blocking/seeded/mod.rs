@@ -6,7 +6,7 @@
 //! what the victim gets is right; what was meant for one that left goes to the bystander, or is
 //! there for the next call; and nothing is left behind on the hub.
 //!
-//! Each row is run with 300 seeds, or as many as `COROVENT_SEEDS` says (fewer where `FEWER` says
+//! Each row is run with 100 seeds, or as many as `COROVENT_SEEDS` says (fewer where `FEWER` says
 //! why), which go round through its cells: about ten for each. `.ci/run` takes 1,000. The ignored
 //! `every_cell_in_every_order` runs every cell with all of them. A failure names the cell and the
 //! seed, and how to run these alone.
@@ -32,7 +32,7 @@ mod planted;
 mod square;
 
 /// For each row, unless `COROVENT_SEEDS` says how many.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 /// Rows that are run with fewer seeds, by the beginning of their names.
 const FEWER: &[(&str, u64, &str)] = &[
