@@ -13,6 +13,7 @@ mod raw;
 
 use std::convert::Infallible;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -51,6 +52,18 @@ pub(crate) fn serve(kind: &str) -> io::Result<()> {
         _ => Err(io::Error::other(format!("no server is called '{kind}'"))),
     };
     Err(error)
+}
+
+/// Serves a connection of those whose streams are std's kind, in a coroutine or a thread.
+fn echo(mut stream: impl Read + Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count])?;
+    }
 }
 
 /// Tells the parent where the server listens.

@@ -15,6 +15,7 @@ use super::ADDR;
 use super::BUFFER_BYTES;
 use super::Served;
 use super::announce;
+use super::echo;
 
 pub(super) fn plain() -> Served {
     accept_all(announced()?, echo)
@@ -53,17 +54,6 @@ fn accept_all(
         let (stream, _) = listener.accept()?;
         let handle = handle.clone();
         spawn(move || handle(stream));
-    }
-}
-
-fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        stream.write_all(&buffer[..count])?;
     }
 }
 
