@@ -80,10 +80,10 @@ fn frames(dump: &Dump, addresses: &[usize], all_frames: bool) -> String {
 
 fn write_group(text: &mut String, dump: &Dump, members: &[TaskInfo<'_>], frames: &str) {
     let first = members[0];
-    let calls: Vec<&Call> = dump.symbols().calls(first.row.trace.addresses()).collect();
     text.push('\n');
     text.push_str(&who(members));
-    if let Some(place) = users(&calls).first().and_then(|call| call.place()) {
+    let mut calls = dump.symbols().calls(first.row.trace.addresses());
+    if let Some(place) = calls.find(|call| !call.is_machinery).and_then(Call::place) {
         let _ = write!(text, " at {place}");
     }
     let _ = write!(text, " {}", doing(&first, members.len()));
