@@ -7,9 +7,9 @@
 //! there for the next call; and nothing is left behind on the hub.
 //!
 //! Each row is run with 100 seeds, or as many as `COROVENT_SEEDS` says (fewer where `FEWER` says
-//! why), which go round through its cells: about ten for each. `.ci/run` takes 1,000. The ignored
-//! `every_cell_in_every_order` runs every cell with all of them. A failure names the cell and the
-//! seed, and how to run these alone.
+//! why), which go round through its cells: about three for each. `.ci/run all` takes 1,000. The
+//! ignored `every_cell_in_every_order` runs every cell with all of them. A failure names the cell
+//! and the seed, and how to run these alone.
 
 use std::env;
 use std::panic::AssertUnwindSafe;

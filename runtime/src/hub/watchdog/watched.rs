@@ -206,6 +206,7 @@ mod tests {
         holder.join().unwrap();
         assert_eq!(status_of(pid), 0);
     }
+
     /// Threads fork at the same time, while hubs begin and end: nobody waits for ever, and the
     /// children's hubs begin and end as well.
     #[test]
