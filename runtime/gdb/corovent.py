@@ -147,7 +147,9 @@ def layouts():
     found = {int(symbol.value().address) for symbol in symbols if symbol is not None}
     # Without debug information there are the names that the linker knows.
     listed = gdb.execute("info variables COROVENT_LAYOUT", to_string=True)
-    found.update(int(at, 16) for at in re.findall("^0x([0-9a-f]+) .*LAYOUT", listed, re.M))
+    # AddressSanitizer marks each global by another one, of a longer name.
+    at = r"^0x([0-9a-f]+) +(?!__odr_asan).*LAYOUT"
+    found.update(int(digits, 16) for digits in re.findall(at, listed, re.M))
     if not found:
         raise Trouble("the program has no corovent in it, or no symbols")
     return [Layout(address) for address in sorted(found)]

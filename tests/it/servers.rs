@@ -309,6 +309,13 @@ fn a_stop_serves_all_of_a_short_queue() {
     });
 }
 
+/// Whoever is served first need not be the first of these.
+fn ping_at_once(streams: impl IntoIterator<Item = TcpStream>) {
+    let clients: Vec<_> =
+        streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+}
+
 /// The connections that were complete before the stop, but not accepted, are served.
 #[test]
 fn a_stop_serves_what_is_in_the_queue() {
@@ -319,11 +326,7 @@ fn a_stop_serves_what_is_in_the_queue() {
             (0..200).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
         server.start().unwrap();
         server.handle().request_stop(LONG);
-        let clients: Vec<_> = queued
-            .into_iter()
-            .map(|stream| spawn(move || ping(&TcpStream::from(stream))))
-            .collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        ping_at_once(queued.into_iter().map(TcpStream::from));
         assert_eq!(server.stop(LONG).to_string(), "200 finished");
     });
 }
@@ -491,7 +494,7 @@ fn a_stop_with_a_full_pool_serves_the_queue_in_its_places() {
             let stopper = spawn(move || stopper.stop(time));
             until(|| refuses(addr));
             if time == LONG {
-                streams.into_iter().for_each(ping);
+                ping_at_once(streams);
             }
             let report = stopper.join().unwrap();
             assert_eq!(report.is_clean(), time == LONG, "{report}");
@@ -566,7 +569,7 @@ fn a_stop_while_the_limit_is_reached_serves_those_that_wait_or_kills_them() {
             let stopper = spawn(move || stopper.stop(time));
             until(|| refuses(addr));
             if time == LONG {
-                streams.into_iter().for_each(ping);
+                ping_at_once(streams);
             }
             let report = stopper.join().unwrap();
             let (finished, killed) = (report.finished, report.killed.len());

@@ -30,7 +30,8 @@ pub struct Handle {
     control: Arc<Control>,
 }
 
-/// What became of the handlers that were at work when a server was stopped.
+/// What became of the handlers that were at work when a server was told to stop, and of those of
+/// the connections that it found in its queue then.
 ///
 /// It displays as a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** no borrow of the list is alive while code of the user's runs.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -28,6 +29,9 @@ use crate::server::trouble::Trouble;
 /// The handlers that are at work on one hub, and the address of whom each serves.
 pub(super) struct Crew<A> {
     members: RefCell<Slab<Member<A>>>,
+    /// How many have left since the stop began; of those in the queue some may have been
+    /// engaged, and have left, before the last one is engaged.
+    left: Cell<usize>,
     pub(super) control: Arc<Control>,
     pub(super) config: Arc<Config>,
     pub(super) limit: Limit,
@@ -61,7 +65,7 @@ impl<A: Clone + fmt::Debug + 'static> Crew<A> {
     ) -> Rc<Crew<A>> {
         let limit = Limit::of(config, pool);
         let (control, config) = (Arc::clone(control), Arc::clone(config));
-        Rc::new(Crew { members: RefCell::default(), control, config, limit })
+        Rc::new(Crew { members: RefCell::default(), left: Cell::new(0), control, config, limit })
     }
 
     /// Starts a coroutine that does a job, which owns the connection. Without a permit it waits
@@ -122,23 +126,23 @@ impl<A: Clone + fmt::Debug + 'static> Crew<A> {
     /// Waits until all have ended, or their time is up; kills those that are left, and says
     /// what became of each.
     pub(super) fn disband(&self) -> Report {
-        let count = self.len();
-        if self.control.wait_for_crew(|| self.len() == 0) {
-            return Report { finished: count, ..Report::default() };
+        let all_have_left = self.control.wait_for_crew(|| self.len() == 0);
+        let mut report = Report { finished: self.left.get(), ..Report::default() };
+        if all_have_left {
+            return report;
         }
         let keys: Vec<usize> = self.members.borrow().iter().map(|(key, _)| key).collect();
-        let mut left = Vec::new();
+        let mut killed = Vec::new();
         for key in keys {
             // A kill runs no code of the user's, and only marks.
             if let Some(member) = self.members.borrow().get(key) {
                 member.task.kill();
-                left.push((key, format!("{:?}", member.peer)));
+                killed.push((key, format!("{:?}", member.peer)));
             }
         }
         self.control.wait_at_most(KILL_WAIT, || self.len() == 0);
-        let mut report = Report { finished: count - left.len(), ..Report::default() };
         let members = self.members.borrow();
-        for (key, name) in left {
+        for (key, name) in killed {
             // Nobody is engaged any more, so no key has come to another.
             if members.contains(key) { report.stuck.push(name) } else { report.killed.push(name) }
         }
@@ -180,9 +184,11 @@ impl<A> Drop for Place<A> {
     fn drop(&mut self) {
         // There is none if the coroutine was not made.
         let member = self.crew.members.borrow_mut().try_remove(self.key);
+        let was_engaged = member.is_some();
         drop(member);
         self.crew.control.active.fetch_sub(1, Ordering::Relaxed);
         if self.crew.control.is_stopping() {
+            self.crew.left.update(|left| left + usize::from(was_engaged));
             self.crew.control.look_again();
         }
     }
