@@ -81,6 +81,9 @@ fn sleep_on(hub: &Hub, deadline: Deadline) {
 /// times in all. An unwinding that passes a [`std::thread::scope`] waits there for its OS
 /// threads, and stops this thread meanwhile.
 ///
+/// In a destructor that runs because its coroutine unwinds it interrupts nothing, since nothing
+/// is thrown there: what has to end waits with a limit of its own, such as `recv_timeout`.
+///
 /// gevent's names are `Timeout` and `with_timeout`.
 ///
 /// # Suspends
