@@ -120,6 +120,12 @@ impl Stack {
         self.place.top - self.place.class.slot_bytes()
     }
 
+    /// Gives the use of the slot to another name of it: this one is a description from now on.
+    #[inline]
+    pub(crate) fn hand_on(&self) -> Stack {
+        Stack { place: self.place }
+    }
+
     /// A number that differs between neighbours.
     pub(crate) fn number(&self) -> usize {
         usize::from(self.place.slot)
@@ -245,20 +251,33 @@ impl<W: Watch> StackPool<W> {
         pool.reserved -= 1;
     }
 
-    /// Binds a reserved stack: the one that was used last.
+    /// Binds a reserved stack if there is a warm one: that which came back last, and its shallow end
+    /// is as it was then.
+    #[inline]
+    pub(crate) fn bind_warm(&mut self, class: SizeClass) -> Option<Stack> {
+        let pool = &mut self.classes[usize::from(class.0)];
+        if pool.free.len() <= pool.cold {
+            return None;
+        }
+        let place = pool.free.pop()?;
+        Some(Stack { place: Place { trimmed: false, ..place } })
+    }
+
+    /// Binds a reserved stack if there is no warm one.
     ///
     /// The error is that the kernel refused a guard.
-    #[inline]
-    pub(crate) fn bind(&mut self, class: SizeClass) -> io::Result<Stack> {
+    #[cold]
+    pub(crate) fn bind_cold(&mut self, class: SizeClass) -> io::Result<Stack> {
         let guard = self.guard;
         let pool = &mut self.classes[usize::from(class.0)];
-        match pool.free.pop() {
+        let place = match pool.free.pop() {
             Some(place) => {
-                pool.cold = pool.cold.min(pool.free.len());
-                Ok(Stack { place })
+                pool.cold = pool.free.len();
+                Place { trimmed: false, ..place }
             }
-            None => pool.carve(class, guard).map(|place| Stack { place }),
-        }
+            None => pool.carve(class, guard)?,
+        };
+        Ok(Stack { place })
     }
 
     /// Takes a stack back for the next coroutine, and ends its reservation.
@@ -270,7 +289,7 @@ impl<W: Watch> StackPool<W> {
     pub(crate) unsafe fn give_back(&mut self, stack: Stack) {
         let pool = &mut self.classes[usize::from(stack.place.class.0)];
         pool.reserved -= 1;
-        pool.free.push(Place { trimmed: false, ..stack.place });
+        pool.free.push(stack.place);
         self.returned += 1;
     }
 

@@ -179,6 +179,7 @@ where
     if birth.name.is_some() {
         let _ = extras.set(Box::new(Extras::new(birth.id, birth.name)));
     }
+    let full = allocate::<F, T>();
     let head = Head {
         state: AtomicU32::new(0),
         slot: AtomicU32::new(NO_SLOT),
@@ -194,7 +195,6 @@ where
     };
     let packet: Packet<T> = Packet { head, result: UnsafeCell::new(MaybeUninit::uninit()) };
     let closure = UnsafeCell::new(MaybeUninit::new(closure));
-    let full = allocate::<F, T>();
     // SAFETY: it was allocated for a packet of these types, and is nobody's yet.
     unsafe { full.write(FullPacket { packet, closure }) };
     let handle = HandleSide { packet: full.cast(), _result: PhantomData };

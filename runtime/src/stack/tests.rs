@@ -49,7 +49,11 @@ fn class(kib: usize) -> SizeClass {
 
 fn take(pool: &mut Pool, class: SizeClass) -> Stack {
     pool.reserve(class).unwrap();
-    pool.bind(class).unwrap()
+    bind(pool, class)
+}
+
+fn bind(pool: &mut Pool, class: SizeClass) -> Stack {
+    pool.bind_warm(class).unwrap_or_else(|| pool.bind_cold(class).unwrap())
 }
 
 fn put(pool: &mut Pool, stack: Stack) {
@@ -127,7 +131,7 @@ fn a_thousand_that_run_one_by_one_share_one_stack() {
     (0..1000).for_each(|_| pool.reserve(class(256)).unwrap());
     let mut top = None;
     for _ in 0..1000 {
-        let stack = pool.bind(class(256)).unwrap();
+        let stack = bind(&mut pool, class(256));
         assert_eq!(*top.get_or_insert(stack.top()), stack.top());
         put(&mut pool, stack);
     }
