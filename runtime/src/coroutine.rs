@@ -52,6 +52,7 @@ use crate::stack::StackSpan;
 use crate::stack::Watch;
 use crate::storage::Storage;
 use crate::sys::frames;
+use crate::sys::process::abort_with;
 
 /// A coroutine that was started and has not ended. Losing it leaks its stack.
 ///
@@ -81,8 +82,9 @@ impl Job {
     const NONE: Job = Job { run: no_job, data: NonNull::dangling(), slot: 0, killed: false };
 }
 
+#[cold]
 fn no_job(_: NonNull<()>, _: u32, _: bool) {
-    unreachable!("a coroutine is resumed only with a job");
+    abort_with("a coroutine is resumed without a job");
 }
 
 type Switch = corosensei::Coroutine<(), Pause, (), Place>;
@@ -131,7 +133,7 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 /// A switch to the resumer's stack for a call takes a few hundred bytes, in a debug build some
 /// more.
 const CALL_BYTES: usize = 2 * 1024;
-/// Between its outermost frame and its record a stack has the link and the closure that `start`
+/// Between its outermost frame and its record a stack has the link and the closure that `prepare`
 /// makes.
 pub(crate) const ENTRY_BYTES: usize = 256;
 
@@ -154,7 +156,7 @@ impl Coroutine {
     ///
     /// # Safety
     ///
-    /// The stack must be one that [`take_stack`](Coroutine::take_stack) gave, and what is at its top
+    /// The stack must be one that [`stack`](Coroutine::stack) gave, and what is at its top
     /// be as it was then.
     #[inline]
     pub(crate) unsafe fn on(stack: Stack, spawned_at: &'static Location<'static>) -> Coroutine {
@@ -213,16 +215,15 @@ impl Coroutine {
         true
     }
 
-    /// Gives the stack of a coroutine that has ended, on which it stays for the next job.
+    /// The stack of a coroutine that has ended, on which it stays for the next job.
     ///
     /// # Safety
     ///
-    /// The coroutine must have ended, and not have a new job; once.
+    /// The coroutine must have ended, and have no new job for as long as the reference is used.
     #[inline]
-    pub(crate) unsafe fn take_stack(self) -> Stack {
-        // SAFETY: the record stays with the coroutine.
-        let occupant = unsafe { &(*self.record.as_ptr()).occupant };
-        occupant.stack.hand_on()
+    pub(crate) unsafe fn stack<'a>(self) -> &'a Stack {
+        // SAFETY: the caller vouches that the record is there.
+        unsafe { &(*self.record.as_ptr()).occupant.stack }
     }
 
     /// Checks that the running code is this coroutine's.

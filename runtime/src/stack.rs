@@ -120,12 +120,6 @@ impl Stack {
         self.place.top - self.place.class.slot_bytes()
     }
 
-    /// Gives the use of the slot to another name of it: this one is a description from now on.
-    #[inline]
-    pub(crate) fn hand_on(&self) -> Stack {
-        Stack { place: self.place }
-    }
-
     /// A number that differs between neighbours.
     pub(crate) fn number(&self) -> usize {
         usize::from(self.place.slot)
@@ -284,9 +278,9 @@ impl<W: Watch> StackPool<W> {
     ///
     /// # Safety
     ///
-    /// Nothing on the stack may be used any more.
+    /// Nothing on the stack may be used any more, nor `stack` as one that is bound.
     #[inline]
-    pub(crate) unsafe fn give_back(&mut self, stack: Stack) {
+    pub(crate) unsafe fn give_back(&mut self, stack: &Stack) {
         let pool = &mut self.classes[usize::from(stack.place.class.0)];
         pool.reserved -= 1;
         pool.free.push(stack.place);

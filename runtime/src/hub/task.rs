@@ -163,7 +163,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The functions must be those for `data`, which lives until `publish` or `abandon`.
+    /// The functions must be those for `data`, which lives until the end of `run`, or `abandon`.
     #[inline(always)]
     pub(crate) unsafe fn new(data: NonNull<()>, calls: &'static BodyCalls) -> Body {
         Body { data, calls }
@@ -185,7 +185,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn name(self) -> *const str {
         // SAFETY: the caller vouches that the body is valid.
@@ -196,7 +196,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Once, instead of `publish`; nobody uses the body afterwards.
+    /// Once, of a task that never goes on; nobody uses the body afterwards.
     pub(crate) unsafe fn abandon(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.abandon)(self.data) }
@@ -216,7 +216,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     pub(crate) unsafe fn kill_ignored(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.kill_ignored)(self.data) }
@@ -226,7 +226,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn placed(self, slot: u32) {
         // SAFETY: the caller vouches for the same.
@@ -237,7 +237,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     pub(crate) unsafe fn observer(self) -> *const () {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.observer)(self.data) }
@@ -247,7 +247,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     pub(crate) unsafe fn thread(self) -> Thread {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.thread)(self.data) }

@@ -292,7 +292,7 @@ impl Hub {
             self.running.store(ptr::null_mut(), Ordering::Relaxed);
             state.scheduler.remove(slot);
             // SAFETY: it has ended just now.
-            let stack = unsafe { coroutine.take_stack() };
+            let stack = unsafe { coroutine.stack() };
             // SAFETY: the frames of its job are gone, and it has no other before the stack is bound.
             unsafe { state.stacks.give_back(stack) };
             tell_of_end(&mut state);
@@ -445,7 +445,7 @@ fn prefetch(task: &Task) {
 #[inline]
 fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Result<Coroutine> {
     let coroutine = match stacks.bind_warm(task.class) {
-        // SAFETY: what came back was given by `take_stack`.
+        // SAFETY: what came back was given by `Coroutine::stack`.
         Some(stack) => unsafe { Coroutine::on(stack, task.spawned_at) },
         None => Coroutine::new(stacks.bind_cold(task.class)?, task.spawned_at),
     };

@@ -171,6 +171,7 @@ unsafe impl<T> Sync for HandleSide<T> {}
 ///
 /// `closure`, what it returns and the observer must live until the task has ended, or for
 /// ever if it never does.
+#[inline(always)]
 pub(crate) unsafe fn new_packet<F, T>(birth: Birth, closure: F) -> (Body, HandleSide<T>)
 where
     F: FnOnce() -> T,

@@ -58,7 +58,7 @@ fn bind(pool: &mut Pool, class: SizeClass) -> Stack {
 
 fn put(pool: &mut Pool, stack: Stack) {
     // SAFETY: the test uses the stack no more.
-    unsafe { pool.give_back(stack) };
+    unsafe { pool.give_back(&stack) };
 }
 
 /// The byte at an address, if it can be read: the kernel is asked, which does not fault.
@@ -206,8 +206,19 @@ fn the_coldest_stacks_are_given_back_as_a_whole() {
         for span in &spans {
             assert!(!is_readable(span.place.top - 64 * KIB - 1), "the guard is still there");
         }
-        // They are as good as the others.
-        let stacks: Vec<Stack> = (0..count).map(|_| take(&mut pool, class(64))).collect();
+        // They are as good as the others, but nothing is on them.
+        let warm = |pool: &mut Pool| {
+            pool.reserve(class(64)).unwrap();
+            pool.bind_warm(class(64))
+        };
+        let mut stacks: Vec<Stack> =
+            (0..WARM_STACKS_MAX).map(|_| warm(&mut pool).unwrap()).collect();
+        assert!(stacks.iter().all(|stack| is_marked(stack.top())));
+        assert!(warm(&mut pool).is_none());
+        pool.release(class(64));
+        let cold: Vec<Stack> = (0..50).map(|_| take(&mut pool, class(64))).collect();
+        assert!(cold.iter().all(|stack| !is_marked(stack.top())));
+        stacks.extend(cold);
         stacks.iter().for_each(|stack| touch(stack, 8 * KIB));
         stacks.into_iter().for_each(|stack| put(&mut pool, stack));
     }
