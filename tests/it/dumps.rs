@@ -132,7 +132,8 @@ fn the_one_who_asks_has_a_backtrace_and_so_has_the_root() {
         assert!(!stands_in(&asks, "join_here"));
         let root = dump.tasks().find(TaskInfo::is_root).unwrap();
         assert_eq!((root.state(), root.lacks_frames()), ("blocked", None));
-        assert!(place(&root).0.ends_with("join_here"), "{root:?}");
+        // Some compilers say what it was made for.
+        assert!(place(&root).0.contains("::join_here"), "{root:?}");
         assert!(!stands_in(&root, "dump_here"));
 
         // The root itself.
