@@ -479,15 +479,18 @@ fn park_deep(top: usize, used: usize) {
 
 #[test]
 fn one_whose_stack_is_almost_used_up_is_not_asked() {
+    // AddressSanitizer makes larger frames, of the runtime's functions as well.
+    const FIRST_LEFT: usize = if cfg!(feature = "sanitizer") { 32 * 1024 } else { 16 * 1024 };
+
     run(|| {
-        let bytes = 64 * 1024;
+        let bytes = 128 * 1024;
         let builder = || Builder::new().name("deep".to_owned()).stack_size(bytes);
         let task = builder().spawn(park).unwrap();
         yield_now();
         let bytes = named(&debug::dump(), "deep").stack_bytes();
         release(vec![task]);
         let mut seen = Vec::new();
-        for left in (1..=16 * 4).rev().map(|quarter| quarter * 256) {
+        for left in (1..=FIRST_LEFT / 256).rev().map(|quarter| quarter * 256) {
             let deep = move || {
                 let here = 0_u8;
                 park_deep(std::hint::black_box(&raw const here).addr(), bytes - left);
@@ -503,7 +506,7 @@ fn one_whose_stack_is_almost_used_up_is_not_asked() {
             }
         }
         assert_eq!(seen.last(), Some(&Some("its stack is used up")), "{seen:?}");
-        assert!(seen.len() > 1, "with 16 KiB left there is room");
+        assert!(seen.len() > 1, "at first there is room");
         let deep = Some("the outer ones are too many, or have no unwind tables");
         assert_eq!(seen[0], deep, "more than 256 frames");
     });

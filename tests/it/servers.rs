@@ -311,8 +311,7 @@ fn a_stop_serves_all_of_a_short_queue() {
 
 /// Whoever is served first need not be the first of these.
 fn ping_at_once(streams: impl IntoIterator<Item = TcpStream>) {
-    let clients: Vec<_> =
-        streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
+    let clients: Vec<_> = streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
 
