@@ -519,7 +519,9 @@ mod tests {
             let elsewhere = ELSEWHERE.load(Ordering::Relaxed);
             println!("{steps} steps, {walks} walks, {elsewhere} elsewhere, {used} words");
             assert!(steps > 1000, "{steps}");
-            assert!(walks > steps / 2, "{walks} of {steps}");
+            // AddressSanitizer makes frames that are larger than the copies.
+            let share = if cfg!(feature = "sanitizer") { 4 } else { 2 };
+            assert!(walks > steps / share, "{walks} of {steps}");
             // It was stopped in the middle of switches.
             assert!(elsewhere > 0);
         }
