@@ -131,9 +131,10 @@ const STAYS: bool = cfg!(not(feature = "sanitizer"));
 /// So far below its record a stack is the coroutine's, whatever its size.
 const SHALLOW_BYTES: usize = 60 * 1024;
 /// A switch to the resumer's stack for a call takes a few hundred bytes, in a debug build some
-/// more.
-const CALL_BYTES: usize = 2 * 1024;
+/// more. A copy that AddressSanitizer checks takes two thousand by itself.
+const CALL_BYTES: usize = if cfg!(feature = "sanitizer") { 8 * 1024 } else { 2 * 1024 };
 /// Between its outermost frame and its record a stack has the link and the closure that `prepare`
+/// makes.
 /// makes.
 pub(crate) const ENTRY_BYTES: usize = 256;
 
