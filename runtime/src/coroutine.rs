@@ -135,7 +135,6 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 const CALL_BYTES: usize = if cfg!(feature = "sanitizer") { 8 * 1024 } else { 2 * 1024 };
 /// Between its outermost frame and its record a stack has the link and the closure that `prepare`
 /// makes.
-/// makes.
 pub(crate) const ENTRY_BYTES: usize = 256;
 
 /// What a debugger has to know of a [`Record`], in bytes: where it keeps the switch, which holds

@@ -25,6 +25,8 @@ use crate::sys::memory::Mapping;
 use crate::sys::memory::page_bytes;
 use crate::sys::process::proc_number;
 
+pub(crate) use crate::stack::counts::StackSpan;
+
 /// What keeps watch over the stacks, such as valgrind: it is told of each one once.
 pub(crate) trait Watch {
     /// Ends the watch when it is dropped.
@@ -245,8 +247,8 @@ impl<W: Watch> StackPool<W> {
         pool.reserved -= 1;
     }
 
-    /// Binds a reserved stack if there is a warm one: that which came back last, and its shallow end
-    /// is as it was then.
+    /// Binds a reserved stack if there is a warm one: that which came back last, and its shallow
+    /// end is as it was then.
     #[inline]
     pub(crate) fn bind_warm(&mut self, class: SizeClass) -> Option<Stack> {
         let pool = &mut self.classes[usize::from(class.0)];
@@ -312,19 +314,6 @@ impl<W: Watch> StackPool<W> {
                 *pool = ClassPool::new();
             }
         }
-    }
-}
-
-/// A copy of where a bound stack is, for those who only ask.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StackSpan {
-    place: Place,
-}
-
-impl Stack {
-    /// Where the stack is.
-    pub(crate) fn span(&self) -> StackSpan {
-        StackSpan { place: self.place }
     }
 }
 

@@ -293,7 +293,7 @@ impl Hub {
             state.scheduler.remove(slot);
             // SAFETY: it has ended just now.
             let stack = unsafe { coroutine.stack() };
-            // SAFETY: the frames of its job are gone, and it has no other before the stack is bound.
+            // SAFETY: the frames of its job are gone, and it has no other until the stack is bound.
             unsafe { state.stacks.give_back(stack) };
             tell_of_end(&mut state);
         }

@@ -58,7 +58,8 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
 ///
 /// # Safety
 ///
-/// `data` must be the `FullPacket<F, T>` of the task in `slot`, which has not run, on its own stack.
+/// `data` must be the `FullPacket<F, T>` of the task in `slot`, which has not run, on its own
+/// stack.
 unsafe fn run<F: FnOnce() -> T, T>(data: NonNull<()>, slot: u32, killed: bool) {
     let packet: NonNull<Packet<T>> = data.cast();
     // SAFETY: the packet lives until `finish`.
