@@ -148,7 +148,7 @@ def layouts():
     # Without debug information there are the names that the linker knows.
     listed = gdb.execute("info variables COROVENT_LAYOUT", to_string=True)
     # AddressSanitizer marks each global by another one, of a longer name.
-    at = r"^0x([0-9a-f]+) +(?!__odr_asan).*LAYOUT"
+    at = r"^0x([0-9a-f]+) (?! *__odr_asan).*LAYOUT"
     found.update(int(digits, 16) for digits in re.findall(at, listed, re.M))
     if not found:
         raise Trouble("the program has no corovent in it, or no symbols")

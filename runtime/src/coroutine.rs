@@ -18,6 +18,9 @@
 //!          └──────────────────────────┘
 //! ```
 //!
+//! One that has ended stays on its stack, suspended, and runs the next job that is started
+//! there: nothing is set up for that but the job.
+//!
 //! corosensei unwinds a suspended coroutine that is dropped, and throws again at each of
 //! its suspensions, which a destructor that waits does not survive. So a coroutine here is
 //! never dropped while it is suspended: it is run to its end, or lost with its stack.
@@ -49,6 +52,7 @@ use crate::stack::StackSpan;
 use crate::stack::Watch;
 use crate::storage::Storage;
 use crate::sys::frames;
+use crate::sys::process::abort_with;
 
 /// A coroutine that was started and has not ended. Losing it leaks its stack.
 ///
@@ -64,15 +68,45 @@ pub(crate) struct Coroutine {
 #[derive(Debug)]
 pub(crate) struct Valgrind;
 
-type Switch = corosensei::Coroutine<(), (), (), Place>;
+/// What a coroutine runs: a function, and what that is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    pub(crate) run: unsafe fn(NonNull<()>, slot: u32, killed: bool),
+    pub(crate) data: NonNull<()>,
+    pub(crate) slot: u32,
+    pub(crate) killed: bool,
+}
+
+impl Job {
+    /// What a coroutine has before it has one.
+    const NONE: Job = Job { run: no_job, data: NonNull::dangling(), slot: 0, killed: false };
+}
+
+#[cold]
+fn no_job(_: NonNull<()>, _: u32, _: bool) {
+    abort_with("a coroutine is resumed without a job");
+}
+
+type Switch = corosensei::Coroutine<(), Pause, (), Place>;
+
+/// Why a coroutine has switched to its resumer.
+#[derive(Clone, Copy, Debug)]
+enum Pause {
+    /// It waits.
+    Wait,
+    /// Its job is done.
+    End,
+}
 
 /// What lies at the top of a coroutine's stack: first what a switch reads.
 #[repr(C)]
 struct Record {
     switch: Switch,
     /// By which the coroutine's own code gets out; set when it first runs.
-    yielder: Cell<*const Yielder<(), ()>>,
+    yielder: Cell<*const Yielder<(), Pause>>,
     occupant: Occupant,
+    /// What it runs, or has run last.
+    job: Cell<Job>,
     /// The values of its coroutine-locals; empty if it has none. Freed at the end.
     locals: ManuallyDrop<OnceCell<Box<Storage>>>,
 }
@@ -91,12 +125,15 @@ const CACHE_LINE_BYTES: usize = 64;
 /// corosensei keeps the link to the resumer in the two words below the base. The record
 /// begins as far into a cache line, so that the link and the first fields share it.
 const LINK_BYTES: usize = 16;
+/// Whether one that has ended waits on its stack for its next job. AddressSanitizer keeps memory
+/// for the frames of each, which it gets back when the coroutine's function returns.
+const STAYS: bool = cfg!(not(feature = "sanitizer"));
 /// So far below its record a stack is the coroutine's, whatever its size.
 const SHALLOW_BYTES: usize = 60 * 1024;
 /// A switch to the resumer's stack for a call takes a few hundred bytes, in a debug build some
-/// more.
-const CALL_BYTES: usize = 2 * 1024;
-/// Between its outermost frame and its record a stack has the link and the closure that `start`
+/// more. A copy that AddressSanitizer checks takes two thousand by itself.
+const CALL_BYTES: usize = if cfg!(feature = "sanitizer") { 8 * 1024 } else { 2 * 1024 };
+/// Between its outermost frame and its record a stack has the link and the closure that `prepare`
 /// makes.
 pub(crate) const ENTRY_BYTES: usize = 256;
 
@@ -106,77 +143,87 @@ pub(crate) const RECORD_OFFSETS: [usize; 3] =
     [offset_of!(Record, switch), size_of::<Switch>(), offset_of!(Record, occupant)];
 
 impl Coroutine {
-    /// Puts a coroutine on a stack. `body` runs at the first resume.
-    ///
-    /// `id`, `name` and `spawned_at` are for the reports of an overflow and of the watchdog.
+    /// Puts a coroutine on a stack. It has no job yet.
+    #[cold]
+    pub(crate) fn new(stack: Stack, spawned_at: &'static Location<'static>) -> Coroutine {
+        let coroutine = Coroutine::at_top(&stack);
+        // SAFETY: the stack is bound here and used by nobody, and this is the record's place.
+        unsafe { prepare(coroutine.record, stack, spawned_at) };
+        coroutine
+    }
+
+    /// The coroutine that has ended on a stack, and stays there. It has no job yet.
     ///
     /// # Safety
     ///
-    /// `name` must be readable until the coroutine has ended or forgets it.
+    /// The stack must be one that [`stack`](Coroutine::stack) gave, and what is at its top
+    /// be as it was then.
     #[inline]
-    pub(crate) unsafe fn start<F>(
-        stack: Stack,
-        id: u64,
-        name: *const str,
-        spawned_at: &'static Location<'static>,
-        body: F,
-    ) -> Coroutine
-    where
-        F: FnOnce() + 'static,
-    {
+    pub(crate) unsafe fn on(stack: Stack, spawned_at: &'static Location<'static>) -> Coroutine {
+        if STAYS { Coroutine::at_top(&stack) } else { Coroutine::new(stack, spawned_at) }
+    }
+
+    /// The coroutine whose record is at the top of a stack, or will be.
+    #[inline]
+    fn at_top(stack: &Stack) -> Coroutine {
         let colour = stack.number() % COLOURS * CACHE_LINE_BYTES;
         let room_bytes = size_of::<Record>().next_multiple_of(CACHE_LINE_BYTES);
         let record_address = stack.top() - colour - room_bytes - CACHE_LINE_BYTES + LINK_BYTES;
         let record: *mut Record = ptr::with_exposed_provenance_mut(record_address);
-        let place = Place {
-            base: StackPointer::new(record_address).expect("a stack is not at address zero"),
-            limit: StackPointer::new(stack.guard_low()).expect("a stack is not at address zero"),
-        };
-        // SAFETY: the field lies in the stack, which is bound here and used by nobody.
-        let yielder_cell = unsafe { &raw const (*record).yielder };
-        let switch = Switch::with_stack(place, move |yielder: &Yielder<(), ()>, _| {
-            // SAFETY: the record was written before the first resume and lies above all
-            // frames until the coroutine has ended.
-            unsafe { (*yielder_cell).set(yielder) };
-            body();
-        });
-        let occupant = Occupant::new(stack, id, name, spawned_at);
-        let yielder = Cell::new(ptr::null());
-        let new = Record { switch, yielder, occupant, locals: ManuallyDrop::new(OnceCell::new()) };
-        // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
-        // lies there: the switch put its own data below its base.
-        unsafe { record.write(new) };
         let record = NonNull::new(record).expect("a stack is not at address zero");
         Coroutine { record, _frames: PhantomData }
     }
 
-    /// Switches to the coroutine until it suspends itself or ends. Gives its stack, unused,
-    /// if it has ended.
+    /// Gives the coroutine its job, which begins at the next resume.
+    ///
+    /// `id` and `spawned_at` are for the reports of an overflow and of the watchdog.
     ///
     /// # Safety
     ///
-    /// The coroutine must not have ended, and not be running; it is resumed by one caller
-    /// at a time.
+    /// It must have no job. The job must be such as may be run once, by this coroutine, and not
+    /// unwind.
     #[inline]
-    pub(crate) unsafe fn resume(self) -> Option<Stack> {
+    pub(crate) unsafe fn start(self, id: u64, spawned_at: &'static Location<'static>, job: Job) {
+        // SAFETY: the record is there since `prepare`, and the coroutine does not run.
+        let record = unsafe { &mut *self.record.as_ptr() };
+        record.occupant.take_over(id, spawned_at);
+        record.job.set(job);
+    }
+
+    /// Switches to the coroutine until it suspends itself. Whether it has ended.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine must have a job and not be running; it is resumed by one caller at a time.
+    #[inline]
+    pub(crate) unsafe fn resume(self) -> bool {
         let record = self.record.as_ptr();
         // SAFETY: the caller vouches that the coroutine has not ended, so its record is
         // there, and that nobody else resumes it. Running code uses other fields only.
         let switch = unsafe { &mut (*record).switch };
         match switch.resume(()) {
-            CoroutineResult::Yield(()) => None,
-            CoroutineResult::Return(()) => {
-                // SAFETY: the coroutine has ended just now, and nobody uses it again.
-                let locals = unsafe { &mut (*record).locals };
-                if locals.get().is_some() {
-                    drop(locals.take());
-                }
-                // SAFETY: as above.
-                let record = unsafe { record.read() };
-                record.switch.into_stack();
-                Some(record.occupant.stack)
-            }
+            CoroutineResult::Yield(Pause::Wait) => return false,
+            CoroutineResult::Yield(Pause::End) => {}
+            // SAFETY: the coroutine has returned just now.
+            CoroutineResult::Return(()) => unsafe { leave(record) },
         }
+        // SAFETY: the coroutine has ended just now, and nobody uses its locals again.
+        let locals = unsafe { &mut (*record).locals };
+        if locals.get().is_some() {
+            drop(locals.take());
+        }
+        true
+    }
+
+    /// The stack of a coroutine that has ended, on which it stays for the next job.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine must have ended, and have no new job for as long as the reference is used.
+    #[inline]
+    pub(crate) unsafe fn stack<'a>(self) -> &'a Stack {
+        // SAFETY: the caller vouches that the record is there.
+        unsafe { &(*self.record.as_ptr()).occupant.stack }
     }
 
     /// Checks that the running code is this coroutine's.
@@ -225,7 +272,7 @@ impl Coroutine {
         let yielder = unsafe { (*self.record.as_ptr()).yielder.get() };
         // SAFETY: the yielder was set when the caller's code began, and lives as long.
         let yielder = unsafe { &*yielder };
-        yielder.suspend(());
+        yielder.suspend(Pause::Wait);
     }
 
     /// Calls `f` on the stack of whoever resumed the coroutine, with the coroutine's frames as
@@ -294,6 +341,18 @@ impl Coroutine {
         unsafe { &(*self.record.as_ptr()).locals }
     }
 
+    /// Puts the name into the description.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the code of this coroutine, running; the name must be readable until it
+    /// has ended or forgets the name.
+    pub(crate) unsafe fn set_name(self, name: &str) {
+        // SAFETY: the caller runs on this stack, so the record is there.
+        let occupant = unsafe { &(*self.record.as_ptr()).occupant };
+        occupant.set_name(name);
+    }
+
     /// Takes the name out of the description: it is about to be freed.
     ///
     /// # Safety
@@ -325,6 +384,62 @@ impl Coroutine {
             prefetch(self.record.as_ptr().cast::<u8>().wrapping_sub(line * CACHE_LINE_BYTES));
         }
     }
+}
+
+/// Writes the record of a new coroutine.
+///
+/// # Safety
+///
+/// `record` must be the place for it on the stack, which nobody else uses.
+unsafe fn prepare(record: NonNull<Record>, stack: Stack, spawned_at: &'static Location<'static>) {
+    let place = Place {
+        base: StackPointer::new(record.addr().get()).expect("a record is not at address zero"),
+        limit: StackPointer::new(stack.guard_low()).expect("a stack is not at address zero"),
+    };
+    let pointer = record.as_ptr();
+    // SAFETY: the field lies in the stack, which is the caller's.
+    let yielder_cell = unsafe { &raw const (*pointer).yielder };
+    // SAFETY: as above.
+    let job_cell = unsafe { &raw const (*pointer).job };
+    let switch = Switch::with_stack(place, move |yielder: &Yielder<(), Pause>, _| {
+        // SAFETY: the record was written before the first resume and lies above all
+        // frames for as long as the coroutine is on its stack.
+        unsafe { (*yielder_cell).set(yielder) };
+        loop {
+            // SAFETY: as above.
+            let Job { run, data, slot, killed } = unsafe { (*job_cell).get() };
+            // SAFETY: who has started it vouches for the job, and each is run once.
+            unsafe { run(data, slot, killed) };
+            if !STAYS {
+                return;
+            }
+            yielder.suspend(Pause::End);
+        }
+    });
+    let new = Record {
+        switch,
+        yielder: Cell::new(ptr::null()),
+        occupant: Occupant::new(stack, spawned_at),
+        job: Cell::new(Job::NONE),
+        locals: ManuallyDrop::new(OnceCell::new()),
+    };
+    // SAFETY: the record's place is inside of the stack's memory, aligned, and nothing
+    // lies there: the switch put its own data below its base.
+    unsafe { record.write(new) };
+}
+
+/// Takes a coroutine that has returned off its stack.
+///
+/// # Safety
+///
+/// It must have returned, and is not resumed again.
+#[cold]
+unsafe fn leave(record: *mut Record) {
+    // SAFETY: the caller vouches that the record is there.
+    let switch = unsafe { &raw const (*record).switch };
+    // SAFETY: the field was written, and nobody uses it again.
+    let switch = unsafe { switch.read() };
+    switch.into_stack();
 }
 
 impl Watch for Valgrind {

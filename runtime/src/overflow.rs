@@ -35,23 +35,25 @@ use crate::sys::sigaction::AlternateStack;
 pub(crate) struct Occupant {
     pub(crate) stack: Stack,
     pub(crate) id: u64,
-    /// Readable until the coroutine has ended, or the name is forgotten.
-    pub(crate) name: *const u8,
+    /// Readable for as long as its length is there.
+    pub(crate) name: AtomicPtr<u8>,
     /// 0 for none.
     pub(crate) name_bytes: AtomicUsize,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
 impl Occupant {
+    pub(crate) fn new(stack: Stack, spawned_at: &'static Location<'static>) -> Occupant {
+        let name = AtomicPtr::new(ptr::dangling_mut());
+        Occupant { stack, id: 0, name, name_bytes: AtomicUsize::new(0), spawned_at }
+    }
+
+    /// Makes it the description of the next one on the stack, which has no name yet.
     #[inline]
-    pub(crate) fn new(
-        stack: Stack,
-        id: u64,
-        name: *const str,
-        spawned_at: &'static Location<'static>,
-    ) -> Occupant {
-        let name_bytes = AtomicUsize::new((name as *const [u8]).len());
-        Occupant { stack, id, name: name.cast(), name_bytes, spawned_at }
+    pub(crate) fn take_over(&mut self, id: u64, spawned_at: &'static Location<'static>) {
+        self.id = id;
+        *self.name_bytes.get_mut() = 0;
+        self.spawned_at = spawned_at;
     }
 
     /// The name, or an empty one.
@@ -63,7 +65,13 @@ impl Occupant {
         let bytes = self.name_bytes.load(Ordering::Acquire);
         // SAFETY: the name is readable as long as its length is there, which only the code of
         // the coroutine takes away.
-        unsafe { std::slice::from_raw_parts(self.name, bytes) }
+        unsafe { std::slice::from_raw_parts(self.name.load(Ordering::Relaxed), bytes) }
+    }
+
+    /// Puts the name in; it must be readable until it is taken out, or the coroutine has ended.
+    pub(crate) fn set_name(&self, name: &str) {
+        self.name.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.name_bytes.store(name.len(), Ordering::Release);
     }
 
     /// Takes the name out: it may be freed from now on.

@@ -25,6 +25,8 @@ use crate::sys::memory::Mapping;
 use crate::sys::memory::page_bytes;
 use crate::sys::process::proc_number;
 
+pub(crate) use crate::stack::counts::StackSpan;
+
 /// What keeps watch over the stacks, such as valgrind: it is told of each one once.
 pub(crate) trait Watch {
     /// Ends the watch when it is dropped.
@@ -245,32 +247,45 @@ impl<W: Watch> StackPool<W> {
         pool.reserved -= 1;
     }
 
-    /// Binds a reserved stack: the one that was used last.
+    /// Binds a reserved stack if there is a warm one: that which came back last, and its shallow
+    /// end is as it was then.
+    #[inline]
+    pub(crate) fn bind_warm(&mut self, class: SizeClass) -> Option<Stack> {
+        let pool = &mut self.classes[usize::from(class.0)];
+        if pool.free.len() <= pool.cold {
+            return None;
+        }
+        let place = pool.free.pop()?;
+        Some(Stack { place: Place { trimmed: false, ..place } })
+    }
+
+    /// Binds a reserved stack if there is no warm one.
     ///
     /// The error is that the kernel refused a guard.
-    #[inline]
-    pub(crate) fn bind(&mut self, class: SizeClass) -> io::Result<Stack> {
+    #[cold]
+    pub(crate) fn bind_cold(&mut self, class: SizeClass) -> io::Result<Stack> {
         let guard = self.guard;
         let pool = &mut self.classes[usize::from(class.0)];
-        match pool.free.pop() {
+        let place = match pool.free.pop() {
             Some(place) => {
-                pool.cold = pool.cold.min(pool.free.len());
-                Ok(Stack { place })
+                pool.cold = pool.free.len();
+                Place { trimmed: false, ..place }
             }
-            None => pool.carve(class, guard).map(|place| Stack { place }),
-        }
+            None => pool.carve(class, guard)?,
+        };
+        Ok(Stack { place })
     }
 
     /// Takes a stack back for the next coroutine, and ends its reservation.
     ///
     /// # Safety
     ///
-    /// Nothing on the stack may be used any more.
+    /// Nothing on the stack may be used any more, nor `stack` as one that is bound.
     #[inline]
-    pub(crate) unsafe fn give_back(&mut self, stack: Stack) {
+    pub(crate) unsafe fn give_back(&mut self, stack: &Stack) {
         let pool = &mut self.classes[usize::from(stack.place.class.0)];
         pool.reserved -= 1;
-        pool.free.push(Place { trimmed: false, ..stack.place });
+        pool.free.push(stack.place);
         self.returned += 1;
     }
 
@@ -299,19 +314,6 @@ impl<W: Watch> StackPool<W> {
                 *pool = ClassPool::new();
             }
         }
-    }
-}
-
-/// A copy of where a bound stack is, for those who only ask.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StackSpan {
-    place: Place,
-}
-
-impl Stack {
-    /// Where the stack is.
-    pub(crate) fn span(&self) -> StackSpan {
-        StackSpan { place: self.place }
     }
 }
 

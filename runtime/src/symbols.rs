@@ -182,13 +182,18 @@ fn is_machinery(name: &str, file: Option<&Path>) -> bool {
         (Some(home), _) => MACHINERY.contains(&home),
         // Debug information of lines alone, as optimised programs often have it, gives the names of
         // functions without their crates.
-        (None, Some(file)) => name.contains("corosensei") || is_in_machinery(file),
-        (None, None) => {
-            name == "main"
-                || name.contains("corosensei")
-                || STARTERS.iter().any(|starter| name.starts_with(starter))
+        (None, Some(file)) => {
+            // Where its debug information is installed, those of the C library have files.
+            let is_rust = file.extension().is_some_and(|extension| extension == "rs");
+            name.contains("corosensei") || is_in_machinery(file) || !is_rust && is_starter(name)
         }
+        (None, None) => name == "main" || name.contains("corosensei") || is_starter(name),
     }
+}
+
+#[cfg_attr(not(feature = "backtrace"), allow(dead_code))]
+fn is_starter(name: &str) -> bool {
+    STARTERS.iter().any(|starter| name.starts_with(starter))
 }
 
 /// Whether a file is the runtime's or std's, wherever those were built.
@@ -239,6 +244,8 @@ mod tests {
     fn functions_are_told_from_the_machinery() {
         for (name, expected) in [
             ("corovent_runtime::hub::wait::Hub::block", true),
+            // Of a method, as newer compilers write it.
+            ("<corovent_runtime::hub::Hub>::block", true),
             ("<corovent_net::tcp::TcpStream as std::io::Read>::read", true),
             ("<&corovent_net::tcp::TcpStream as std::io::Read>::read", true),
             ("<alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once", true),
@@ -250,6 +257,7 @@ mod tests {
             ("_start", true),
             ("server::main", false),
             ("server::serve::{{closure}}", false),
+            ("<server::Server>::serve", false),
             ("<server::Body as std::io::Read>::read", false),
             ("<&mut server::Body as std::io::Read>::read", false),
             ("<dyn server::Handler as core::any::Any>::type_id", false),
@@ -280,6 +288,11 @@ mod tests {
             ("{closure#0}", "/home/of/them/src/main.rs", false),
             ("clone_all", "/home/of/them/src/main.rs", false),
             ("server::serve", "/home/of/them/src/main.rs", false),
+            ("__libc_start_main_impl", "./csu/../csu/libc-start.c", true),
+            ("start_thread", "./nptl/pthread_create.c", true),
+            ("clone3", "../sysdeps/unix/sysv/linux/x86_64/clone3.S", true),
+            ("start_thread", "/home/of/them/src/main.rs", false),
+            ("their_callback", "/home/of/them/src/callback.c", false),
         ] {
             assert_eq!(is_machinery(name, Some(Path::new(file))), expected, "{name} {file}");
         }

@@ -492,3 +492,24 @@ pub(crate) fn rethrow(payload: Box<dyn Any + Send>) -> ! {
         None => panic::resume_unwind(payload),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Abandoned;
+
+    /// One that was posted as its hub ended is found by the next one with the same record.
+    #[test]
+    fn a_body_for_another_hub_is_given_up() {
+        let shared = hub::get().unwrap().shared();
+        let number = shared.first_ticket();
+        let (other, id) = (number + 1, identity::unhubbed_id());
+        let birth = Birth { id, name: None, hub: shared, hub_number: other, observer: None };
+        // SAFETY: the closure borrows nothing, and stays on this thread.
+        let (body, side) = unsafe { packet::new_packet(birth, || 5) };
+        // SAFETY: the body was just made.
+        let new = unsafe { NewTask::new(other, id, body, None, Location::caller()) };
+        assert!(shared.post(number, Message::Spawn(new)));
+        assert!(JoinHandle { side }.join().unwrap_err().is::<Abandoned>());
+    }
+}

@@ -100,7 +100,8 @@ impl Traced {
         threads[..=at].iter().filter(|thread| **thread == threads[at]).count()
     }
 
-    fn lines(&self, call: &str) -> impl Iterator<Item = &str> {
+    /// The lines of a call.
+    pub(crate) fn lines(&self, call: &str) -> impl Iterator<Item = &str> {
         let is_of_call = format!(" {call}(");
         self.log.lines().filter(move |line| line.contains(&is_of_call))
     }

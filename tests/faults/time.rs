@@ -36,6 +36,7 @@ use corovent::yield_now;
 
 use crate::interruptions::work;
 use crate::peers::ANY;
+use crate::strace::trace;
 use crate::support::passes;
 use crate::support::resident_bytes;
 use crate::support::run;
@@ -257,6 +258,44 @@ fn child_has_many_timers() {
         assert!(grown < 8 << 20, "{grown} bytes more");
         eprintln!("{each} bytes each");
     });
+}
+
+/// Who sleeps too long in the kernel is late by that, which no measuring can tell from a busy
+/// machine; and who sleeps too short looks again for nothing.
+#[test]
+fn the_hub_sleeps_as_long_as_the_next_timer_is_off() {
+    let calls = ["epoll_pwait2", "epoll_wait"];
+    let Some(traced) = trace("time::child_sleeps_alone", &calls) else { return };
+    let limits: Vec<u64> = calls.iter().flat_map(|call| traced.lines(call)).map(limit_ns).collect();
+    let is_sleep = |limit: &&u64| **limit > 0;
+    // The kernel wakes nobody early. A hub that was held up may find that its time is over.
+    assert!(limits.iter().filter(is_sleep).count() <= SLEEPS, "{limits:?}");
+    // Without epoll_pwait2 it is rounded up to milliseconds.
+    assert!(limits.iter().all(|limit| *limit <= SLEEP.as_nanos() as u64), "{limits:?}");
+}
+
+const SLEEPS: usize = 20;
+const SLEEP: Duration = Duration::from_millis(3);
+
+#[test]
+#[ignore = "is traced"]
+fn child_sleeps_alone() {
+    run(|| (0..SLEEPS).for_each(|_| sleep(SLEEP)));
+}
+
+/// For how long a call waits, of a line of the log.
+fn limit_ns(line: &str) -> u64 {
+    let number = |text: &str| -> u64 {
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or_else(|_| panic!("no number: {line}"))
+    };
+    if let Some((_, rest)) = line.split_once("{tv_sec=") {
+        let (_, nanos) = rest.split_once("tv_nsec=").unwrap();
+        return number(rest) * 1_000_000_000 + number(nanos);
+    }
+    // The last argument, in milliseconds.
+    let (call, _) = line.rsplit_once(')').unwrap();
+    number(call.rsplit(", ").next().unwrap()) * 1_000_000
 }
 
 /// Others have to wait for one that computes; then each gets what it waited for, I/O before

@@ -129,6 +129,27 @@ fn a_reader_that_leaves_takes_nothing_along() {
     });
 }
 
+/// The edge comes when the first in line was killed and had no turn yet: it is the next one's.
+#[test]
+fn an_edge_is_not_spent_on_one_who_was_killed() {
+    run(|| {
+        let (client, mut server) = pair();
+        let client = Rc::new(client);
+        let [killed, lucky] = [(); 2].map(|()| {
+            let client = Rc::clone(&client);
+            spawn(move || (&*client).read(&mut [0]).unwrap())
+        });
+        until_waiting(2);
+        // More are ready than a turn runs, so the hub looks at the socket before the last one's.
+        let others: Vec<_> = (0..1000).map(|_| spawn(|| ())).collect();
+        killed.kill();
+        server.write_all(b"x").unwrap();
+        assert!(killed.join().is_err());
+        assert_eq!(lucky.join().unwrap(), 1);
+        others.into_iter().for_each(|other| other.join().unwrap());
+    });
+}
+
 #[test]
 fn a_reset_wakes_reader_and_writer() {
     run(|| {

@@ -132,7 +132,8 @@ fn the_one_who_asks_has_a_backtrace_and_so_has_the_root() {
         assert!(!stands_in(&asks, "join_here"));
         let root = dump.tasks().find(TaskInfo::is_root).unwrap();
         assert_eq!((root.state(), root.lacks_frames()), ("blocked", None));
-        assert!(place(&root).0.ends_with("join_here"), "{root:?}");
+        // Some compilers say what it was made for.
+        assert!(place(&root).0.contains("::join_here"), "{root:?}");
         assert!(!stands_in(&root, "dump_here"));
 
         // The root itself.
@@ -478,15 +479,18 @@ fn park_deep(top: usize, used: usize) {
 
 #[test]
 fn one_whose_stack_is_almost_used_up_is_not_asked() {
+    // AddressSanitizer makes larger frames, of the runtime's functions as well.
+    const FIRST_LEFT: usize = if cfg!(feature = "sanitizer") { 32 * 1024 } else { 16 * 1024 };
+
     run(|| {
-        let bytes = 64 * 1024;
+        let bytes = 128 * 1024;
         let builder = || Builder::new().name("deep".to_owned()).stack_size(bytes);
         let task = builder().spawn(park).unwrap();
         yield_now();
         let bytes = named(&debug::dump(), "deep").stack_bytes();
         release(vec![task]);
         let mut seen = Vec::new();
-        for left in (1..=16 * 4).rev().map(|quarter| quarter * 256) {
+        for left in (1..=FIRST_LEFT / 256).rev().map(|quarter| quarter * 256) {
             let deep = move || {
                 let here = 0_u8;
                 park_deep(std::hint::black_box(&raw const here).addr(), bytes - left);
@@ -502,7 +506,7 @@ fn one_whose_stack_is_almost_used_up_is_not_asked() {
             }
         }
         assert_eq!(seen.last(), Some(&Some("its stack is used up")), "{seen:?}");
-        assert!(seen.len() > 1, "with 16 KiB left there is room");
+        assert!(seen.len() > 1, "at first there is room");
         let deep = Some("the outer ones are too many, or have no unwind tables");
         assert_eq!(seen[0], deep, "more than 256 frames");
     });
@@ -513,12 +517,14 @@ extern "C" fn compare_and_park(_: *const libc::c_void, _: *const libc::c_void) -
     0
 }
 
+/// There is one comparison: AddressSanitizer has qsort make some more.
 #[inline(never)]
-fn sort_by_c() {
-    let mut items = [1, 2];
-    let start = items.as_mut_ptr().cast();
-    // SAFETY: two items of four bytes each, and the comparison is one.
-    unsafe { libc::qsort(start, 2, 4, Some(compare_and_park)) };
+fn search_by_c() {
+    let item = 1_u32;
+    let place = (&raw const item).cast();
+    // SAFETY: one item of four bytes, and the comparison is one.
+    let found = unsafe { libc::bsearch(place, place, 1, 4, Some(compare_and_park)) };
+    assert!(std::ptr::eq(found, place));
 }
 
 #[inline(never)]
@@ -530,10 +536,10 @@ fn resume_foreign() {
 #[test]
 fn frames_of_c_and_of_foreign_coroutines_are_part_of_it() {
     run(|| {
-        let tasks = vec![spawn_named("c", sort_by_c), spawn_named("foreign", resume_foreign)];
+        let tasks = vec![spawn_named("c", search_by_c), spawn_named("foreign", resume_foreign)];
         yield_now();
         let dump = debug::dump_with_backtraces();
-        for (name, below) in [("c", "sort_by_c"), ("foreign", "resume_foreign")] {
+        for (name, below) in [("c", "search_by_c"), ("foreign", "resume_foreign")] {
             let task = named(&dump, name);
             assert_eq!(task.lacks_frames(), None);
             assert!(stands_in(&task, "park_here") && stands_in(&task, below), "{dump:#}");
@@ -646,7 +652,7 @@ fn folded_stacks_weigh_what_the_tasks_have_waited() {
         let tasks: Vec<_> = (0..30)
             .map(|n| match n % 3 {
                 0 => spawn(park_here),
-                1 => spawn(sort_by_c),
+                1 => spawn(search_by_c),
                 _ => spawn(park),
             })
             .collect();

@@ -790,11 +790,15 @@ fn child_counts_sigchld() {
     // SAFETY: the handler counts only.
     unsafe { libc::signal(libc::SIGCHLD, count as *const () as usize) };
     run(|| {
-        for n in 1..=20 {
+        for _ in 1..=20 {
+            let before = CAME.load(Ordering::Relaxed);
             let task = spawn(|| sh("true").output().unwrap());
             assert!(task.join().unwrap().status.success());
             assert!(sh("true").status().unwrap().success());
-            assert!(CAME.load(Ordering::Relaxed) >= n);
+            // Any thread may be given it, and that one may have to wait for a processor.
+            while CAME.load(Ordering::Relaxed) == before {
+                yield_now();
+            }
         }
         assert!(has_no_child());
     });

@@ -70,8 +70,10 @@ fn in_a_process_of_its_own_without_descriptors() {
         }
         let (used, errors) = (cpu_time() - cpu, server.stats().errors);
         assert!(used < Duration::from_millis(200), "{used:?}");
-        // After 10, 20, 40, 80, 160, 320 ms, and a hub that was late makes fewer.
-        assert!((1..=6).contains(&errors), "{errors}");
+        // The pauses are 10, 20, 40, 80, 160 ms and so on; a hub that is late makes fewer.
+        assert!(errors > 0);
+        let pauses: u64 = (0..errors - 1).map(|n| 10 << n.min(6)).sum();
+        assert!(pauses <= start.elapsed().as_millis() as u64, "{errors}");
         assert_eq!(told.lock().unwrap().len() as u64, errors);
         assert!(told.lock().unwrap()[0].contains("the next attempt is in 10ms"));
         fill.truncate(1);
@@ -280,8 +282,10 @@ fn a_datagram_server_keeps_its_limit_and_its_report() {
         assert_eq!(server.stats().accepted, 2);
         sender.send(()).unwrap();
         until(|| server.stats().accepted == 3);
-        let report = server.stop(Duration::from_millis(20));
-        // Those in the buffer were received, to wait for their turn.
+        server.handle().request_stop(LONG);
+        // Those in the buffer are received, to wait for their turn.
+        until(|| server.stats().accepted == 5);
+        let report = server.stop(Duration::ZERO);
         assert_eq!((report.finished, report.killed.len()), (0, 4), "{report}");
         assert_eq!(report.killed[0], client.local_addr().unwrap().to_string());
         drop(sender);

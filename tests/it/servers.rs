@@ -18,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::thread as os;
 use std::time::Duration;
 
+use corovent::debug;
 use corovent::group::Pool;
 use corovent::net::SocketAddr;
 use corovent::net::TcpListener;
@@ -287,6 +288,35 @@ fn a_handler_that_stops_its_server_is_killed_and_one_that_requests_it_is_not() {
     });
 }
 
+/// A hub that looks at itself alone knows not that another thread will wake who stops a server
+/// there.
+#[test]
+fn a_stop_of_a_server_on_another_thread_is_no_deadlock() {
+    run(|| {
+        let before = debug::deadlock(debug::Scope::Hub);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = os::spawn(move || {
+            let server = StreamServer::bind(ANY, |stream, _| echo(stream)).unwrap();
+            sender.send((server.handle(), server.local_addr())).unwrap();
+            server.serve_forever().unwrap();
+        });
+        let (handle, addr) = receiver.recv().unwrap();
+        let mut client = std::net::TcpStream::connect(addr).unwrap();
+        client.write_all(b"x").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        // The last connection ends some time after the listener was closed.
+        let other = os::spawn(move || {
+            while std::net::TcpStream::connect(addr).is_ok() {}
+            drop(client);
+        });
+        let report = handle.stop(Duration::MAX);
+        debug::deadlock(before);
+        assert!(report.is_clean(), "{report}");
+        other.join().unwrap();
+        thread.join().unwrap();
+    });
+}
+
 /// A kernel's queue has room for one more than its backlog says.
 #[test]
 fn a_stop_serves_all_of_a_short_queue() {
@@ -311,8 +341,7 @@ fn a_stop_serves_all_of_a_short_queue() {
 
 /// Whoever is served first need not be the first of these.
 fn ping_at_once(streams: impl IntoIterator<Item = TcpStream>) {
-    let clients: Vec<_> =
-        streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
+    let clients: Vec<_> = streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
 
@@ -578,7 +607,8 @@ fn a_stop_while_the_limit_is_reached_serves_those_that_wait_or_kills_them() {
             if time == LONG {
                 assert!(killed == 0 && (4..=5).contains(&finished), "{report}");
             } else {
-                assert!((4..=5).contains(&killed) && finished <= 1, "{report}");
+                // On a slow machine the time is up before the queue is looked at.
+                assert!((1..=5).contains(&killed) && finished <= 1, "{report}");
             }
         }
     });

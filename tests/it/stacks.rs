@@ -1,9 +1,14 @@
 //! Stacks: their sizes, their guards, and the report of an overflow.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
+use std::panic;
+use std::rc::Rc;
 
 use corovent::Builder;
+use corovent::JoinHandle;
+use corovent::coroutine_local;
 use corovent::debug;
 use corovent::spawn;
 use corovent::thread::park;
@@ -333,4 +338,70 @@ fn the_smallest_stack_holds_a_panic_with_its_backtrace() {
         let result: std::thread::Result<()> = task.unwrap().join();
         assert!(crate::support::is_message(&*result.unwrap_err(), "with a backtrace"));
     });
+}
+
+/// Sets a flag when it is dropped, and waits before.
+struct Waits(Rc<Cell<u32>>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        yield_now();
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// What one coroutine leaves on its stack the next one does not meet: not its end, its name, its
+/// place, nor its locals.
+#[test]
+fn a_stack_is_as_good_as_new_whatever_happened_on_it() {
+    coroutine_local!(static LOCAL: Cell<u32> = Cell::new(0));
+
+    run(|| {
+        let drops = Rc::new(Cell::new(0));
+        let ends: [&dyn Fn() -> JoinHandle<u32>; 6] = [
+            &|| spawn(|| 1),
+            &|| spawn(|| panic::resume_unwind(Box::new("on purpose"))),
+            &|| {
+                let task = spawn(|| unreachable!("it is killed before it runs"));
+                task.kill();
+                task
+            },
+            &|| {
+                let task = spawn(|| {
+                    park();
+                    2
+                });
+                yield_now();
+                task.kill();
+                task
+            },
+            &|| {
+                let waits = Waits(Rc::clone(&drops));
+                spawn(move || {
+                    let _waits = waits;
+                    panic::resume_unwind(Box::new("on purpose"))
+                })
+            },
+            &|| {
+                let builder = Builder::new().name("named".to_owned());
+                builder.spawn(|| LOCAL.with(|local| local.replace(7))).unwrap()
+            },
+        ];
+        let results = [Some(1), None, None, None, None, Some(0)];
+        for _ in 0..3 {
+            for (end, expected) in ends.iter().zip(results) {
+                assert_eq!(end().join().ok(), expected);
+                let (task, line) = (spawn(|| (what_is_told(), LOCAL.with(Cell::get))), line!());
+                assert_eq!(task.join().unwrap(), ((None, line), 0));
+            }
+        }
+        assert_eq!(drops.get(), 3);
+    });
+}
+
+/// The name of the only coroutine, and the line that spawned it.
+fn what_is_told() -> (Option<String>, u32) {
+    let dump = debug::dump();
+    let own = dump.tasks().find(|info| !info.is_root()).unwrap();
+    (own.name().map(str::to_owned), own.spawned_at().line())
 }

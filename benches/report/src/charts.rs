@@ -76,11 +76,8 @@ fn color(bench: &Bench, who: &str) -> RGBColor {
 }
 
 fn title(bench: &Bench) -> String {
-    if bench.unit.is_empty() {
-        bench.name.clone()
-    } else {
-        format!("{}, {}", bench.name, bench.unit)
-    }
+    let unit = if bench.unit.is_empty() { "ratio" } else { &bench.unit };
+    format!("{}, {unit} (logarithmic)", bench.name)
 }
 
 /// The least and the most of all figures.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +22,9 @@ use crate::server::options::Config;
 
 /// How long handlers that were killed may take to end.
 pub(super) const KILL_WAIT: Duration = Duration::from_secs(1);
+
+/// Those who wait for other threads look this often: it only has to end.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 /// A handle of a server, by which any coroutine or thread stops it.
 ///
@@ -84,6 +88,8 @@ pub(super) struct Control {
 struct State {
     /// How many sites have not ended.
     sites: usize,
+    /// The thread that it was started on, by [`here`]; 0 before.
+    home: usize,
     /// Whether it was ever started. A stop that comes first is kept for the first start, or it
     /// would be lost if it is a moment too early.
     has_begun: bool,
@@ -265,6 +271,7 @@ impl Control {
         }
         state.has_begun = true;
         state.sites = sites;
+        state.home = here();
         state.report = Report::default();
         state.error = None;
         true
@@ -404,8 +411,14 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a change, which may be none: all who call it look again.
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        if state.home == here() && self.threads.load(Ordering::Relaxed) == 0 {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        // Another thread makes the change, of which a hub that looks at itself alone knows
+        // nothing: without an end it would take the wait for a deadlock.
+        self.wait_timeout(state, LOOK_EVERY)
     }
 
     fn wait_timeout<'a>(
@@ -415,6 +428,15 @@ impl Control {
     ) -> MutexGuard<'a, State> {
         self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
+}
+
+/// Tells threads apart, also in the destructors of their thread-locals.
+fn here() -> usize {
+    thread_local! {
+        static PLACE: u8 = const { 0 };
+    }
+
+    PLACE.with(|place| ptr::from_ref(place).addr())
 }
 
 /// Stops a server whose waiter unwinds.

@@ -143,7 +143,7 @@ impl Hub {
         self.vitals.note_inspection(false);
         self.resumed.set(Resumed::Over(Outcome::Woken));
         self.inspection.set(ptr::null_mut());
-        if ended.is_some() {
+        if ended {
             abort_with("a coroutine ends while it is inspected");
         }
         if walk.had_room { walk.trace(known) } else { Trace::NoRoom }

@@ -17,7 +17,7 @@ const REPORT_PAUSE_NS: u64 = 1_000_000_000;
 
 /// Makes a task wait for which there is no stack, and says so now and then.
 #[cold]
-pub(super) fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Error) {
+pub(super) fn start_later(state: &mut State, slot: u32, error: &io::Error) {
     let now = Deadline::now().as_ns();
     let blocked = state.scheduler.block_if(slot, |task| {
         task.reason = Reason::Delay;
@@ -29,6 +29,7 @@ pub(super) fn start_later(state: &mut State, slot: u32, id: u64, error: &io::Err
     state.timers.arm(now + START_PAUSE_NS, Alarm::Wait(ticket));
     if now >= state.turn.next_report {
         state.turn.next_report = now + REPORT_PAUSE_NS;
+        let id = state.scheduler.get(slot).expect("it is blocked just now").id;
         process::report(&format!("corovent: coroutine #{id} has no stack yet: {error}"));
     }
 }

@@ -7,6 +7,7 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use crate::coroutine::Coroutine;
+use crate::coroutine::Job;
 use crate::hub;
 use crate::hub::Mode;
 use crate::hub::identity::Thread;
@@ -63,15 +64,11 @@ pub(crate) struct Body {
 /// What a hub does with a body. Each function gets the body's `data`.
 #[derive(Debug)]
 pub(crate) struct BodyCalls {
-    /// Runs the closure, or only drops it if the task was killed before its first run; in
-    /// either case nothing of it is left afterwards, and nothing unwinds out of it. On the
-    /// coroutine's own stack, once.
-    pub(crate) execute: unsafe fn(NonNull<()>, killed: bool),
-    /// Destroys the locals of the coroutine, on its own stack.
-    pub(crate) end_locals: unsafe fn(NonNull<()>),
-    /// Makes the result known and wakes who waits for it, or drops it if nobody will. The
-    /// body is not used after.
-    pub(crate) publish: unsafe fn(NonNull<()>),
+    /// What a coroutine does from its first run to its end, on its own stack, once. Runs the
+    /// closure, or only drops it if the task was killed before that; destroys the locals; makes the
+    /// result known and wakes who waits for it, or drops it if nobody will. Nothing unwinds out of
+    /// it, and the body is not used after.
+    pub(crate) run: unsafe fn(NonNull<()>, slot: u32, killed: bool),
     /// Tells those who wait that no result will come, without running or dropping anything
     /// of the user's. The body is not used after.
     pub(crate) abandon: unsafe fn(NonNull<()>),
@@ -166,7 +163,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The functions must be those for `data`, which lives until `publish` or `abandon`.
+    /// The functions must be those for `data`, which lives until the end of `run`, or `abandon`.
     #[inline(always)]
     pub(crate) unsafe fn new(data: NonNull<()>, calls: &'static BodyCalls) -> Body {
         Body { data, calls }
@@ -178,78 +175,28 @@ impl Body {
         self.data
     }
 
-    /// What a coroutine does from its first run to its end.
-    ///
-    /// # Safety
-    ///
-    /// It must be the code of the coroutine of the task in `slot`, whose body this is, and be
-    /// called once.
-    pub(crate) unsafe fn run(self, slot: u32, killed: bool) {
-        // SAFETY: the caller vouches for the same.
-        unsafe { self.execute(killed) };
-        check_end(slot);
-        if hub::has_locals() {
-            // SAFETY: it was not published yet.
-            unsafe { self.end_locals() };
-            check_end(slot);
-        }
-        #[cfg(feature = "tracing")]
-        if let Some(hub) = hub::running_hub() {
-            hub.end_spans();
-        }
-        // SAFETY: it was executed, and `run` of the hub takes the task out of the table before
-        // anybody looks at it again.
-        unsafe { self.publish() };
+    /// What the coroutine of the task in `slot` runs; see [`BodyCalls::run`].
+    #[inline]
+    pub(crate) fn job(self, slot: u32, killed: bool) -> Job {
+        Job { run: self.calls.run, data: self.data, slot, killed }
     }
 
     /// The name, or an empty one.
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn name(self) -> *const str {
         // SAFETY: the caller vouches that the body is valid.
         unsafe { (self.calls.name)(self.data) }
     }
 
-    /// Runs the closure; see [`BodyCalls::execute`].
-    ///
-    /// # Safety
-    ///
-    /// Once, on the stack of the task's coroutine.
-    #[inline]
-    pub(crate) unsafe fn execute(self, killed: bool) {
-        // SAFETY: the caller vouches for the same.
-        unsafe { (self.calls.execute)(self.data, killed) }
-    }
-
-    /// Destroys the locals; see [`BodyCalls::end_locals`].
-    ///
-    /// # Safety
-    ///
-    /// After `execute` and before `publish`, on the stack of the task's coroutine.
-    pub(crate) unsafe fn end_locals(self) {
-        // SAFETY: the caller vouches for the same.
-        unsafe { (self.calls.end_locals)(self.data) }
-    }
-
-    /// Makes the result known; see [`BodyCalls::publish`].
-    ///
-    /// # Safety
-    ///
-    /// Once, after `execute`; nobody uses the body afterwards.
-    #[inline]
-    pub(crate) unsafe fn publish(self) {
-        // SAFETY: the caller vouches for the same.
-        unsafe { (self.calls.publish)(self.data) }
-    }
-
     /// Tells that no result will come; see [`BodyCalls::abandon`].
     ///
     /// # Safety
     ///
-    /// Once, instead of `publish`; nobody uses the body afterwards.
+    /// Once, of a task that never goes on; nobody uses the body afterwards.
     pub(crate) unsafe fn abandon(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.abandon)(self.data) }
@@ -269,7 +216,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     pub(crate) unsafe fn kill_ignored(self) {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.kill_ignored)(self.data) }
@@ -279,7 +226,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     #[inline]
     pub(crate) unsafe fn placed(self, slot: u32) {
         // SAFETY: the caller vouches for the same.
@@ -290,7 +237,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned.
+    /// Neither `run` nor `abandon` may have returned.
     pub(crate) unsafe fn observer(self) -> *const () {
         // SAFETY: the caller vouches for the same.
         unsafe { (self.calls.observer)(self.data) }
@@ -300,7 +247,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `publish` nor `abandon` may have returned, and neither may for as long as the
+    /// Neither `run` nor `abandon` may have returned, and neither may for as long as the
     /// reference is used.
     pub(crate) unsafe fn thread<'a>(self) -> &'a Thread {
         // SAFETY: the caller vouches for the same.

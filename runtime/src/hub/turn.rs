@@ -12,12 +12,14 @@
 
 use std::cell::RefMut;
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 use std::thread;
 use std::time::Duration;
 
 use crate::coroutine::Coroutine;
+use crate::coroutine::Valgrind;
 use crate::hub;
 use crate::hub::Alarm;
 use crate::hub::DeadlockScope;
@@ -36,6 +38,7 @@ use crate::readiness::Readiness;
 use crate::scheduler::Outcome;
 use crate::scheduler::Scheduler;
 use crate::scheduler::Ticket;
+use crate::stack::StackPool;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
@@ -214,13 +217,11 @@ impl Turn {
     }
 }
 
-impl State {
-    /// Whether a task other than the one that is resumed unwinds, given that somebody does
-    /// and whether that one does, as far as is known.
-    #[cold]
-    fn others_unwind(&self, unwinding: bool) -> bool {
-        !unwinding || self.parked_unwinding > 1
-    }
+/// Whether a task other than the one that is resumed unwinds, given that somebody does and whether
+/// that one does, as far as is known; so many are parked in the middle of an unwinding.
+#[cold]
+fn others_unwind(unwinding: bool, parked_unwinding: usize) -> bool {
+    !unwinding || parked_unwinding > 1
 }
 
 impl Hub {
@@ -245,18 +246,27 @@ impl Hub {
             if state.turn.is_over(self.vitals.count_look()) {
                 break None;
             }
-            let Some((slot, outcome, task)) = state.scheduler.take_next(prefetch) else {
+            let State { scheduler, stacks, parked_unwinding, .. } = &mut *state;
+            let Some((slot, outcome, task)) = scheduler.take_next(prefetch) else {
                 break None;
             };
-            let unwinding = task.interrupts.unwinding();
-            let coroutine = task.coroutine;
             // Nobody's code runs: whoever std means is parked.
-            let others_unwind = thread::panicking() && state.others_unwind(unwinding);
+            let unwinding = task.interrupts.unwinding();
+            let others_unwind = thread::panicking() && others_unwind(unwinding, *parked_unwinding);
             self.others_unwind.set(others_unwind);
             if slot == ROOT {
                 break Some(outcome);
             }
-            let Some(coroutine) = coroutine.or_else(|| start(&mut state, slot)) else { continue };
+            let coroutine = match task.coroutine {
+                Some(coroutine) => coroutine,
+                None => match start(stacks, task, slot) {
+                    Ok(coroutine) => coroutine,
+                    Err(error) => {
+                        start_later(&mut state, slot, &error);
+                        continue;
+                    }
+                },
+            };
             drop(state);
             self.resumed.set(Resumed::Over(outcome));
             state = self.run(slot, coroutine);
@@ -278,10 +288,12 @@ impl Hub {
         // record in the table, so it has not ended. The loop resumes one at a time.
         let ended = unsafe { coroutine.resume() };
         let mut state = self.state();
-        if let Some(stack) = ended {
+        if ended {
             self.running.store(ptr::null_mut(), Ordering::Relaxed);
             state.scheduler.remove(slot);
-            // SAFETY: the coroutine has ended: its frames are gone, and its record.
+            // SAFETY: it has ended just now.
+            let stack = unsafe { coroutine.stack() };
+            // SAFETY: the frames of its job are gone, and it has no other until the stack is bound.
             unsafe { state.stacks.give_back(stack) };
             tell_of_end(&mut state);
         }
@@ -428,32 +440,21 @@ fn prefetch(task: &Task) {
     }
 }
 
-/// Gives a task its stack. `None`: the kernel has no memory for a page table, or its limits were
-/// lowered since the stack was reserved; the task is ready again a little later.
-fn start(state: &mut State, slot: u32) -> Option<Coroutine> {
-    let task = state.scheduler.get_mut(slot).expect("a ready task has a record");
-    let (id, class, spawned_at) = (task.id, task.class, task.spawned_at);
-    let stack = match state.stacks.bind(class) {
-        Ok(stack) => stack,
-        Err(error) => {
-            start_later(state, slot, id, &error);
-            return None;
-        }
+/// Gives a task its stack. The error: the kernel has no memory for a page table, or its limits were
+/// lowered since the stack was reserved.
+#[inline]
+fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Result<Coroutine> {
+    let coroutine = match stacks.bind_warm(task.class) {
+        // SAFETY: what came back was given by `Coroutine::stack`.
+        Some(stack) => unsafe { Coroutine::on(stack, task.spawned_at) },
+        None => Coroutine::new(stacks.bind_cold(task.class)?, task.spawned_at),
     };
-    let task = state.scheduler.get_mut(slot).expect("as above");
     let body = task.body.expect("a task that has not run has a body");
-    let killed = task.interrupts.serve_kill();
-    // SAFETY: the packet of a body that has not run is there.
-    let name = unsafe { body.name() };
-    let run = move || {
-        // SAFETY: this is the coroutine of the task whose body it is, and runs once.
-        unsafe { body.run(slot, killed) }
-    };
-    // SAFETY: the name lives as long as the packet: until `publish`, which takes it out before
-    // that may be freed, or until the end of the hub, which takes it out first.
-    let coroutine = unsafe { Coroutine::start(stack, id, name, spawned_at, run) };
+    let job = body.job(slot, task.interrupts.serve_kill());
+    // SAFETY: this is the coroutine of the task whose body it is, and starts once.
+    unsafe { coroutine.start(task.id, task.spawned_at, job) };
     task.coroutine = Some(coroutine);
-    Some(coroutine)
+    Ok(coroutine)
 }
 
 fn trim_stacks(state: &mut State, now: u64) {

@@ -360,6 +360,16 @@ impl Hub {
         Some(unsafe { Coroutine::of(occupant) })
     }
 
+    /// Puts the name of the running coroutine where signal handlers read it, until
+    /// [`forget_running_name`](Hub::forget_running_name).
+    #[cold]
+    pub(crate) fn set_running_name(&self, name: &str) {
+        if let Some(running) = self.running() {
+            // SAFETY: the caller is its code, and takes the name out again.
+            unsafe { running.set_name(name) };
+        }
+    }
+
     /// Takes the name of the running coroutine out of what signal handlers read.
     pub(crate) fn forget_running_name(&self) {
         if let Some(running) = self.running() {

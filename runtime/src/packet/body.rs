@@ -43,9 +43,7 @@ pub(super) struct Calls<F, T>(PhantomData<(F, T)>);
 
 impl<F: FnOnce() -> T, T> Calls<F, T> {
     pub(super) const TABLE: &'static BodyCalls = &BodyCalls {
-        execute: execute::<F, T>,
-        end_locals: end_locals::<T>,
-        publish: publish::<T>,
+        run: run::<F, T>,
         abandon: abandon::<T>,
         lose: lose::<T>,
         kill_ignored: kill_ignored::<T>,
@@ -56,20 +54,59 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
     };
 }
 
-/// See [`BodyCalls::execute`].
+/// See [`BodyCalls::run`].
 ///
 /// # Safety
 ///
-/// `data` must be the `FullPacket<F, T>` of a task that has not run, on its own stack.
+/// `data` must be the `FullPacket<F, T>` of the task in `slot`, which has not run, on its own
+/// stack.
+unsafe fn run<F: FnOnce() -> T, T>(data: NonNull<()>, slot: u32, killed: bool) {
+    let packet: NonNull<Packet<T>> = data.cast();
+    // SAFETY: the packet lives until `finish`.
+    tell_name(unsafe { &(*packet.as_ptr()).head });
+    // SAFETY: the caller vouches for the same.
+    unsafe { execute::<F, T>(data, killed) };
+    check_end(slot);
+    if hub::has_locals() {
+        // SAFETY: the packet lives until `finish`.
+        destroy_locals(unsafe { (*packet.as_ptr()).head.observer });
+        check_end(slot);
+    }
+    #[cfg(feature = "tracing")]
+    if let Some(hub) = hub::running_hub() {
+        hub.end_spans();
+    }
+    // SAFETY: the result was written. `run` of the hub takes the task out of the table before
+    // anybody looks at it again.
+    unsafe { finish(packet, DONE) };
+}
+
+/// Gives the name of the running coroutine, if it has one, to what signal handlers read.
+#[inline]
+fn tell_name(head: &Head) {
+    if head.extras.get().is_some()
+        && let Some(hub) = hub::running_hub()
+    {
+        hub.set_running_name(head.name());
+    }
+}
+
+/// Runs the closure, or only drops it if the task was killed before its first run; in either case
+/// nothing of it is left afterwards, and nothing unwinds out of it.
+///
+/// # Safety
+///
+/// As for [`run`].
+#[inline]
 unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
     let full: *const FullPacket<F, T> = data.as_ptr().cast();
-    // SAFETY: the packet lives until `publish`.
+    // SAFETY: the packet lives until `finish`.
     let cell = unsafe { &(*full).closure };
     // SAFETY: the closure is the task's alone, and is taken once, here.
     let closure = unsafe { cell.get().read() };
     // SAFETY: it was there since the packet was made.
     let closure = unsafe { closure.assume_init() };
-    // SAFETY: the packet lives until `publish`.
+    // SAFETY: the packet lives until `finish`.
     let packet = unsafe { &(*full).packet };
     let head = &packet.head;
     let run =
@@ -97,19 +134,9 @@ fn failed<T>(head: &Head, payload: Box<dyn Any + Send>) -> thread::Result<T> {
     Err(payload)
 }
 
-/// See [`BodyCalls::end_locals`].
-///
-/// # Safety
-///
-/// `data` must be the `Packet<T>` of the task that runs.
-unsafe fn end_locals<T>(data: NonNull<()>) {
-    let packet: *const Packet<T> = data.as_ptr().cast();
-    // SAFETY: the task has not ended, so its packet is valid.
-    destroy_locals(unsafe { (*packet).head.observer });
-}
-
 /// Destroys the locals of the running coroutine. A panic of a destructor is one that nobody
 /// can join.
+#[cold]
 fn destroy_locals(observer: Option<NonNull<dyn Observer>>) {
     if let Some(hub) = hub::running_hub() {
         hub.end_locals(|payload| drop_unwanted(Err::<(), _>(payload), observer));
@@ -135,17 +162,6 @@ pub(crate) fn drop_quietly<T>(value: T) {
         // Its destructor may panic as well: there is no end to that.
         mem::forget(payload);
     }
-}
-
-/// See [`BodyCalls::publish`].
-///
-/// # Safety
-///
-/// `data` must be a `Packet<T>` whose task has written its result; it is not used afterwards.
-unsafe fn publish<T>(data: NonNull<()>) {
-    let packet: NonNull<Packet<T>> = data.cast();
-    // SAFETY: the packet is valid until `DONE` is set.
-    unsafe { finish(packet, DONE) };
 }
 
 /// See [`BodyCalls::abandon`].
@@ -182,7 +198,7 @@ unsafe fn lose<T>(data: NonNull<()>) {
 /// # Safety
 ///
 /// The packet must be valid; the task's side does not use it afterwards.
-#[inline]
+#[inline(always)]
 unsafe fn finish<T>(packet: NonNull<Packet<T>>, bits: u32) {
     // SAFETY: the caller vouches for the packet.
     let head = unsafe { &(*packet.as_ptr()).head };

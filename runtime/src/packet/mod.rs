@@ -171,6 +171,7 @@ unsafe impl<T> Sync for HandleSide<T> {}
 ///
 /// `closure`, what it returns and the observer must live until the task has ended, or for
 /// ever if it never does.
+#[inline(always)]
 pub(crate) unsafe fn new_packet<F, T>(birth: Birth, closure: F) -> (Body, HandleSide<T>)
 where
     F: FnOnce() -> T,
@@ -179,6 +180,7 @@ where
     if birth.name.is_some() {
         let _ = extras.set(Box::new(Extras::new(birth.id, birth.name)));
     }
+    let full = allocate::<F, T>();
     let head = Head {
         state: AtomicU32::new(0),
         slot: AtomicU32::new(NO_SLOT),
@@ -194,7 +196,6 @@ where
     };
     let packet: Packet<T> = Packet { head, result: UnsafeCell::new(MaybeUninit::uninit()) };
     let closure = UnsafeCell::new(MaybeUninit::new(closure));
-    let full = allocate::<F, T>();
     // SAFETY: it was allocated for a packet of these types, and is nobody's yet.
     unsafe { full.write(FullPacket { packet, closure }) };
     let handle = HandleSide { packet: full.cast(), _result: PhantomData };

@@ -5,10 +5,23 @@ use std::collections::HashMap;
 use crate::stack::ClassPool;
 use crate::stack::Place;
 use crate::stack::SizeClass;
+use crate::stack::Stack;
 use crate::stack::StackPool;
-use crate::stack::StackSpan;
 use crate::stack::Watch;
 use crate::sys::memory::page_bytes;
+
+/// A copy of where a bound stack is, for those who only ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackSpan {
+    pub(super) place: Place,
+}
+
+impl Stack {
+    /// Where the stack is.
+    pub(crate) fn span(&self) -> StackSpan {
+        StackSpan { place: self.place }
+    }
+}
 
 impl<W: Watch> StackPool<W> {
     /// How many stacks ever came back.

@@ -49,12 +49,16 @@ fn class(kib: usize) -> SizeClass {
 
 fn take(pool: &mut Pool, class: SizeClass) -> Stack {
     pool.reserve(class).unwrap();
-    pool.bind(class).unwrap()
+    bind(pool, class)
+}
+
+fn bind(pool: &mut Pool, class: SizeClass) -> Stack {
+    pool.bind_warm(class).unwrap_or_else(|| pool.bind_cold(class).unwrap())
 }
 
 fn put(pool: &mut Pool, stack: Stack) {
     // SAFETY: the test uses the stack no more.
-    unsafe { pool.give_back(stack) };
+    unsafe { pool.give_back(&stack) };
 }
 
 /// The byte at an address, if it can be read: the kernel is asked, which does not fault.
@@ -127,7 +131,7 @@ fn a_thousand_that_run_one_by_one_share_one_stack() {
     (0..1000).for_each(|_| pool.reserve(class(256)).unwrap());
     let mut top = None;
     for _ in 0..1000 {
-        let stack = pool.bind(class(256)).unwrap();
+        let stack = bind(&mut pool, class(256));
         assert_eq!(*top.get_or_insert(stack.top()), stack.top());
         put(&mut pool, stack);
     }
@@ -202,8 +206,19 @@ fn the_coldest_stacks_are_given_back_as_a_whole() {
         for span in &spans {
             assert!(!is_readable(span.place.top - 64 * KIB - 1), "the guard is still there");
         }
-        // They are as good as the others.
-        let stacks: Vec<Stack> = (0..count).map(|_| take(&mut pool, class(64))).collect();
+        // They are as good as the others, but nothing is on them.
+        let warm = |pool: &mut Pool| {
+            pool.reserve(class(64)).unwrap();
+            pool.bind_warm(class(64))
+        };
+        let mut stacks: Vec<Stack> =
+            (0..WARM_STACKS_MAX).map(|_| warm(&mut pool).unwrap()).collect();
+        assert!(stacks.iter().all(|stack| is_marked(stack.top())));
+        assert!(warm(&mut pool).is_none());
+        pool.release(class(64));
+        let cold: Vec<Stack> = (0..50).map(|_| take(&mut pool, class(64))).collect();
+        assert!(cold.iter().all(|stack| !is_marked(stack.top())));
+        stacks.extend(cold);
         stacks.iter().for_each(|stack| touch(stack, 8 * KIB));
         stacks.into_iter().for_each(|stack| put(&mut pool, stack));
     }

@@ -94,6 +94,18 @@ mod tests {
         assert!(Deadline::after_option(None).is_never());
     }
 
+    /// To the nanosecond: a test that measures a sleep takes in how late the thread is woken.
+    #[test]
+    fn a_timeout_is_neither_shorter_nor_longer() {
+        for nanos in [0, 1, 999, 1_000, 1_024, 1_000_000, 3_600_000_000_000] {
+            let timeout = Duration::from_nanos(nanos);
+            let before = Deadline::now();
+            let deadline = Deadline::after(timeout);
+            assert!(deadline.since(before) >= timeout);
+            assert!(deadline.since(Deadline::now()) <= timeout);
+        }
+    }
+
     #[test]
     fn past_instants_are_now() {
         let before = Deadline::now();

@@ -204,6 +204,11 @@ impl<const WORDS: usize> Buffer<WORDS> {
     /// Writes down who runs, and where. Async-signal-safe.
     fn write(&self, occupant: Option<&Occupant>, registers: &Registers) {
         let stack_pointer = registers.stack_pointer();
+        // The root's stack may end before so much is read, and what is mapped above it is copied
+        // as well. Where it ends libc would say, for the first thread by reading a file, at each
+        // start of a hub; and it does no harm: the kernel copies, so that nothing faults and no
+        // memory of others is borrowed; the copy stays in the process; and the walk reads what the
+        // frames lead to, of which the outermost says that it is.
         let mut words = WORDS;
         let mut spawned_at = ptr::null();
         if let Some(occupant) = occupant {
@@ -514,7 +519,9 @@ mod tests {
             let elsewhere = ELSEWHERE.load(Ordering::Relaxed);
             println!("{steps} steps, {walks} walks, {elsewhere} elsewhere, {used} words");
             assert!(steps > 1000, "{steps}");
-            assert!(walks > steps / 2, "{walks} of {steps}");
+            // AddressSanitizer makes frames that are larger than the copies.
+            let share = if cfg!(feature = "sanitizer") { 4 } else { 2 };
+            assert!(walks > steps / share, "{walks} of {steps}");
             // It was stopped in the middle of switches.
             assert!(elsewhere > 0);
         }

@@ -242,6 +242,8 @@ impl Hub {
 
     pub(crate) fn count_failure(&self, _was_killed: bool) {}
 
+    pub(crate) fn set_running_name(&self, _name: &str) {}
+
     pub(crate) fn forget_running_name(&self) {}
 
     pub(crate) fn end_locals(&self, _panicked: impl Fn(Box<dyn std::any::Any + Send>)) {}

@@ -30,7 +30,7 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// The functions must be those for `data`, which lives until `publish` or `abandon`.
+    /// The functions must be those for `data`, which lives until `run` or `abandon`.
     pub(crate) unsafe fn new(data: NonNull<()>, calls: &'static BodyCalls) -> Body {
         Body { data, calls }
     }
@@ -47,9 +47,7 @@ unsafe impl Send for Body {}
 /// What a hub does with a body.
 #[derive(Debug)]
 pub(crate) struct BodyCalls {
-    pub(crate) execute: unsafe fn(NonNull<()>, killed: bool),
-    pub(crate) end_locals: unsafe fn(NonNull<()>),
-    pub(crate) publish: unsafe fn(NonNull<()>),
+    pub(crate) run: unsafe fn(NonNull<()>, slot: u32, killed: bool),
     pub(crate) abandon: unsafe fn(NonNull<()>),
     pub(crate) lose: unsafe fn(NonNull<()>),
     pub(crate) kill_ignored: unsafe fn(NonNull<()>),
