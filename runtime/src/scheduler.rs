@@ -251,7 +251,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Makes the running task wait for its ticket, which is given, if `check` agrees.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block_if(
         &mut self,
         slot: u32,

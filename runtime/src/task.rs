@@ -16,12 +16,14 @@ use crate::error::is_interrupt;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::identity;
 use crate::hub::identity::Thread;
 use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
 use crate::hub::task::NewTask;
 use crate::join::JoinHandle;
+use crate::join::interrupted;
 use crate::packet;
 use crate::packet::Birth;
 use crate::packet::Observer;
@@ -371,15 +373,26 @@ where
 /// # Cancellation
 ///
 /// A kill or a timeout that wants the coroutine is thrown here.
-#[inline]
+#[inline(always)]
 pub fn yield_now() {
-    match hub::current() {
-        Some(hub) => {
-            if hub.yield_now(Mode::Plain) == Outcome::Interrupted {
-                hub.throw();
-            }
-        }
-        None => thread::yield_now(),
+    if let Some(suspension) = begin_yield()
+        && suspension.suspend() == Outcome::Interrupted
+    {
+        interrupted();
+    }
+}
+
+/// Begins a yield; `None`: it is over already.
+#[inline(never)]
+fn begin_yield() -> Option<Suspension> {
+    let Some(hub) = hub::current() else {
+        thread::yield_now();
+        return None;
+    };
+    match hub.begin_yield(Mode::Plain) {
+        Ok(suspension) => Some(suspension),
+        Err(Outcome::Interrupted) => hub.throw(),
+        Err(_) => None,
     }
 }
 

@@ -56,6 +56,7 @@ pub use std::thread::available_parallelism;
 /// task.thread().unpark();
 /// task.join().unwrap();
 /// ```
+#[inline(always)]
 pub fn park() {
     park_until(Deadline::NEVER);
 }
@@ -94,8 +95,9 @@ pub fn sleep_ms(ms: u32) {
     sleep(Duration::from_millis(ms.into()));
 }
 
+#[inline(always)]
 fn park_until(deadline: Deadline) {
-    if identity::current().park(deadline) == Outcome::Interrupted {
+    if identity::park(deadline) == Outcome::Interrupted {
         interrupted();
     }
 }

@@ -472,7 +472,7 @@ fn park_deep(top: usize, used: usize) {
     if top - std::hint::black_box(&frame).as_ptr().addr() < used {
         park_deep(top, used);
     } else {
-        park();
+        park_here();
     }
     std::hint::black_box(&frame);
 }

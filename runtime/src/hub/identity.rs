@@ -11,6 +11,7 @@ use std::thread;
 
 use crate::hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::Reason;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
@@ -34,7 +35,7 @@ struct Inner {
     name: Option<Box<str>>,
     /// One of `EMPTY`, `PARKED`, `NOTIFIED`.
     token: AtomicU32,
-    /// The wait of whoever is parked.
+    /// The wait of whoever is parked, or one that is over.
     parked: Lock<Option<WakeRef>>,
 }
 
@@ -79,7 +80,7 @@ impl Thread {
     /// Never.
     pub fn unpark(&self) {
         if self.inner.token.swap(NOTIFIED, Ordering::AcqRel) == PARKED {
-            let parked = self.inner.parked.lock().take();
+            let parked = *self.inner.parked.lock();
             if let Some(parked) = parked {
                 parked.wake();
             }
@@ -88,18 +89,38 @@ impl Thread {
 
     /// Waits for the token. Only for the handle of the running code.
     pub(crate) fn park(&self, deadline: Deadline) -> Outcome {
+        match self.begin_park(deadline) {
+            Ok(suspension) => self.end_park(suspension.suspend()),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Begins that; the error is the outcome, if it is over already.
+    #[inline]
+    fn begin_park(&self, deadline: Deadline) -> Result<Suspension, Outcome> {
         let token = &self.inner.token;
-        if token.swap(EMPTY, Ordering::Acquire) == NOTIFIED {
-            return Outcome::Woken;
+        if token.load(Ordering::Relaxed) == NOTIFIED {
+            // Nobody else takes it. An exchange, since another that comes now is used up too,
+            // with what was done before it.
+            token.swap(EMPTY, Ordering::Acquire);
+            return Err(Outcome::Woken);
         }
         let place = Place::current();
         *self.inner.parked.lock() = Some(place.wake_ref());
         let exchange = token.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire);
-        let outcome = match exchange {
-            Ok(_) => place.block(deadline, Reason::Park, Mode::Plain),
-            Err(_) => Outcome::Woken,
-        };
-        self.inner.parked.lock().take();
+        if exchange.is_err() {
+            // An unparker of an earlier wait may read the name still.
+            place.forgo();
+            return Err(self.end_park(Outcome::Woken));
+        }
+        let begun = place.begin(deadline, Reason::Park, Mode::Plain);
+        begun.map_err(|outcome| self.end_park(outcome))
+    }
+
+    /// Ends it, after a wait with that outcome.
+    #[inline]
+    fn end_park(&self, outcome: Outcome) -> Outcome {
+        let token = &self.inner.token;
         match outcome {
             // A token that came meanwhile is not lost: the next park finds it.
             Outcome::Interrupted => {
@@ -123,12 +144,37 @@ impl fmt::Debug for Thread {
     }
 }
 
+/// Waits for the token of the coroutine that runs, or of the thread.
+#[inline(always)]
+pub(crate) fn park(deadline: Deadline) -> Outcome {
+    match begin_park(deadline) {
+        Ok(suspension) => end_park(suspension.suspend()),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Begins that; the error is the outcome, if it is over already.
+#[inline(never)]
+fn begin_park(deadline: Deadline) -> Result<Suspension, Outcome> {
+    match hub::current() {
+        Some(hub) if !hub.is_root() => hub.with_current_thread(|own| own.begin_park(deadline)),
+        _ => Err(current().park(deadline)),
+    }
+}
+
+/// Ends the park of a coroutine.
+#[inline(never)]
+fn end_park(outcome: Outcome) -> Outcome {
+    let hub = hub::running_hub().expect("a coroutine has a hub");
+    hub.with_current_thread(|own| own.end_park(outcome))
+}
+
 /// The handle of the coroutine that runs, or of the thread.
 pub(crate) fn current() -> Thread {
     if let Some(hub) = hub::current()
         && !hub.is_root()
     {
-        return hub.current_thread();
+        return hub.with_current_thread(Thread::clone);
     }
     thread_local! {
         static OWN: OnceCell<Thread> = const { OnceCell::new() };

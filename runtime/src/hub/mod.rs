@@ -82,6 +82,7 @@ use crate::timers::TimerKey;
 use crate::timers::Timers;
 
 pub(crate) use crate::hub::wait::Mode;
+pub(crate) use crate::hub::wait::Suspension;
 
 /// Everything one thread needs to run coroutines.
 pub(crate) struct Hub {
@@ -388,18 +389,19 @@ impl Hub {
         f(state.scheduler.get_mut(self.current.get()).expect("the running task has a record"))
     }
 
-    /// The handle of the running coroutine.
-    pub(crate) fn current_thread(&self) -> Thread {
+    /// Calls `f` with the handle of the running coroutine.
+    #[inline]
+    pub(crate) fn with_current_thread<R>(&self, f: impl FnOnce(&Thread) -> R) -> R {
         let body = self.with_current(|task| task.body).expect("a coroutine has a body");
-        // SAFETY: the coroutine's code runs, so its body is not freed.
-        unsafe { body.thread() }
+        // SAFETY: the coroutine's code runs `f`, so its body is not freed before that is over.
+        f(unsafe { body.thread() })
     }
 
     /// The handle of a coroutine that has not ended, by its slot and id.
     pub(crate) fn thread_of(&self, slot: u32, id: u64) -> Option<Thread> {
         let body = self.state.borrow().scheduler.get(slot).filter(|task| task.id == id)?.body?;
         // SAFETY: its task is in the table, so the packet is there.
-        Some(unsafe { body.thread() })
+        Some(unsafe { body.thread() }.clone())
     }
 
     /// A number for a task, unique in the process.

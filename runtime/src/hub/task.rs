@@ -83,7 +83,7 @@ pub(crate) struct BodyCalls {
     /// The name, or an empty one.
     pub(crate) name: unsafe fn(NonNull<()>) -> *const str,
     /// The handle of the coroutine, made when first asked for.
-    pub(crate) thread: unsafe fn(NonNull<()>) -> Thread,
+    pub(crate) thread: unsafe fn(NonNull<()>) -> NonNull<Thread>,
 }
 
 impl Task {
@@ -247,10 +247,13 @@ impl Body {
     ///
     /// # Safety
     ///
-    /// Neither `run` nor `abandon` may have returned.
-    pub(crate) unsafe fn thread(self) -> Thread {
+    /// Neither `run` nor `abandon` may have returned, and neither may for as long as the
+    /// reference is used.
+    pub(crate) unsafe fn thread<'a>(self) -> &'a Thread {
         // SAFETY: the caller vouches for the same.
-        unsafe { (self.calls.thread)(self.data) }
+        let thread = unsafe { (self.calls.thread)(self.data) };
+        // SAFETY: it is in the packet, or in a box of that: as the caller vouches.
+        unsafe { thread.as_ref() }
     }
 }
 

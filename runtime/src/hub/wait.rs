@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::thread;
 
 use crate::coroutine::Coroutine;
+use crate::hub;
 use crate::hub::ALLOWANCE;
 use crate::hub::Alarm;
 use crate::hub::Hub;
@@ -48,6 +49,30 @@ impl Mode {
     }
 }
 
+/// The running coroutine's part of a wait that has begun: to be suspended, at once.
+///
+/// A processor foretells where a `ret` leads from the calls before it. For the loop a coroutine
+/// is a call that comes back by a `ret`. If the coroutine has returned from one function and has
+/// called another in between, both are foretold wrongly, which takes a third of a switch. So the
+/// waits that are to be quick hand this up, in calls that return, and it is used in the frame of
+/// the runtime's caller, by functions that are always inlined.
+#[must_use]
+pub(crate) struct Suspension(Coroutine);
+
+impl Suspension {
+    /// Suspends the coroutine until the loop resumes it.
+    #[inline(always)]
+    pub(crate) fn suspend(self) -> Outcome {
+        // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
+        unsafe { self.0.suspend() };
+        let hub = hub::running_hub().expect("a coroutine has a hub");
+        match hub.resumed.get() {
+            Resumed::Over(outcome) => outcome,
+            Resumed::Inspected => hub.be_inspected(self.0),
+        }
+    }
+}
+
 /// What was found out at the begin of a wait.
 #[derive(Clone, Copy, Default)]
 struct Findings {
@@ -74,23 +99,53 @@ impl Hub {
     /// Other tasks run until somebody uses the ticket, the deadline has passed, or a kill
     /// or a timeout that `mode` lets through wants this task. The last is only reported:
     /// the caller removes its registrations and then throws, or gives an error.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        self.check_stack();
-        self.block_with(self.state.borrow_mut(), deadline, reason, mode, |_, _| ())
+        match self.begin(deadline, reason, mode) {
+            Ok(suspension) => suspension.suspend(),
+            Err(outcome) => outcome,
+        }
     }
 
-    /// The same for a caller that has checked its stack and holds the state. `enqueue` is
-    /// given the name of the wait; it is not called if that does not begin.
+    /// Begins a wait that is as that of [`block`](Hub::block). The error is its outcome, if it
+    /// is over already: it could not begin, or was one of those that are not quick.
+    #[inline(always)]
+    pub(crate) fn begin(
+        &self,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+    ) -> Result<Suspension, Outcome> {
+        self.check_stack();
+        self.begin_with(self.state.borrow_mut(), deadline, reason, mode, |_, _| ())
+    }
+
+    /// The same as `block` for a caller that has checked its stack and holds the state. `enqueue`
+    /// is given the name of the wait; it is not called if that does not begin.
     #[inline]
     pub(crate) fn block_with(
+        &self,
+        state: RefMut<'_, State>,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+        enqueue: impl FnOnce(&mut State, Ticket),
+    ) -> Outcome {
+        match self.begin_with(state, deadline, reason, mode, enqueue) {
+            Ok(suspension) => suspension.suspend(),
+            Err(outcome) => outcome,
+        }
+    }
+
+    #[inline(always)]
+    fn begin_with(
         &self,
         mut state: RefMut<'_, State>,
         deadline: Deadline,
         reason: Reason,
         mode: Mode,
         enqueue: impl FnOnce(&mut State, Ticket),
-    ) -> Outcome {
+    ) -> Result<Suspension, Outcome> {
         let slot = self.current.get();
         let mut findings = Findings::default();
         let State { scheduler, .. } = &mut *state;
@@ -103,17 +158,17 @@ impl Hub {
         let Some(ticket) = ticket else {
             scheduler.void_ticket(slot);
             drop(state);
-            return self.not_now(findings);
+            return Err(self.not_now(findings));
         };
         if findings.unwinding {
             state.parked_unwinding += 1;
         }
         enqueue(&mut state, ticket);
         if !deadline.is_never() {
-            return self.switch_out_until(deadline, state, ticket, findings);
+            return Err(self.switch_out_until(deadline, state, ticket, findings));
         }
         drop(state);
-        self.switch_out(findings)
+        self.leave(findings)
     }
 
     /// Suspends the running task until the loop resumes it, which it does at the deadline.
@@ -135,6 +190,15 @@ impl Hub {
     /// Lets every other ready task run first. `Interrupted`: it did not.
     #[inline]
     pub(crate) fn yield_now(&self, mode: Mode) -> Outcome {
+        match self.begin_yield(mode) {
+            Ok(suspension) => suspension.suspend(),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Begins that, as [`begin`](Hub::begin) does a wait.
+    #[inline]
+    pub(crate) fn begin_yield(&self, mode: Mode) -> Result<Suspension, Outcome> {
         self.check_stack();
         let slot = self.current.get();
         let mut findings = Findings::default();
@@ -146,7 +210,7 @@ impl Hub {
         });
         *parked_unwinding += usize::from(queued && findings.unwinding);
         drop(state);
-        if queued { self.switch_out(findings) } else { self.not_now(findings) }
+        if queued { self.leave(findings) } else { Err(self.not_now(findings)) }
     }
 
     /// Whether a wait would not begin, since something that `mode` lets through wants the
@@ -202,8 +266,19 @@ impl Hub {
         self.with_current(|task| note_unwinding(task, self.others_unwind.get()))
     }
 
+    /// Leaves it to the caller to suspend the running task, if that is a coroutine and nothing
+    /// else is to be done.
+    #[inline(always)]
+    fn leave(&self, findings: Findings) -> Result<Suspension, Outcome> {
+        let is_plain = !findings.unwinding && !findings.gave_up && !cfg!(feature = "tracing");
+        match self.running() {
+            Some(coroutine) if is_plain => Ok(Suspension(coroutine)),
+            _ => Err(self.switch_out(findings)),
+        }
+    }
+
     /// Suspends the running task until the loop resumes it.
-    #[inline]
+    #[inline(never)]
     fn switch_out(&self, findings: Findings) -> Outcome {
         if findings.unwinding || findings.gave_up {
             return self.switch_out_specially(findings);
@@ -230,14 +305,7 @@ impl Hub {
         #[cfg(feature = "tracing")]
         let spans = self.leave_spans();
         let outcome = match self.running() {
-            Some(coroutine) => {
-                // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
-                unsafe { coroutine.suspend() };
-                match self.resumed.get() {
-                    Resumed::Over(outcome) => outcome,
-                    Resumed::Inspected => self.be_inspected(coroutine),
-                }
-            }
+            Some(coroutine) => Suspension(coroutine).suspend(),
             None => self.run_until_root(),
         };
         #[cfg(feature = "tracing")]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason;
 use crate::hub::reason::Reason;
 use crate::hub::shared;
@@ -34,13 +35,24 @@ impl WakeRef {
     /// Ends the wait, from any thread. False if nobody will ever return from it, because its
     /// hub has ended or has given the task up: what was to be handed over goes to the next
     /// then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(self) -> bool {
+        if let WakeRef::Task { hub, ticket } = self
+            && let Some(own) = hub::current()
+            && std::ptr::eq(own.shared(), hub)
+            && own.wake(ticket)
+        {
+            return true;
+        }
+        self.wake_otherwise()
+    }
+
+    /// The same for a wait that is not one of this thread's hub, or is over.
+    #[cold]
+    fn wake_otherwise(self) -> bool {
         match self {
             WakeRef::Task { hub, ticket } => match hub::current() {
-                Some(own) if std::ptr::eq(own.shared(), hub) => {
-                    own.wake(ticket) || own.is_late(ticket)
-                }
+                Some(own) if std::ptr::eq(own.shared(), hub) => own.is_late(ticket),
                 _ => hub.post_wake(ticket),
             },
             WakeRef::Thread { parker, number } => parker.unpark(number),
@@ -160,6 +172,21 @@ impl Place {
         match self {
             Place::Task(hub) => hub.void_ticket(),
             Place::Thread(Seat { parker, .. }) => parker.next_number(),
+        }
+    }
+
+    /// Begins that wait. The error is its outcome, if it is over already; see
+    /// [`Suspension`].
+    #[inline(always)]
+    pub(crate) fn begin(
+        &self,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+    ) -> Result<Suspension, Outcome> {
+        match self {
+            Place::Task(hub) => hub.begin(deadline, reason, mode),
+            Place::Thread(Seat { parker, .. }) => Err(parker.park(deadline)),
         }
     }
 

@@ -405,8 +405,8 @@ unsafe fn name<T>(data: NonNull<()>) -> *const str {
 /// # Safety
 ///
 /// `data` must be the `Packet<T>` of a task that has not ended.
-unsafe fn thread_of<T>(data: NonNull<()>) -> Thread {
+unsafe fn thread_of<T>(data: NonNull<()>) -> NonNull<Thread> {
     let packet: *const Packet<T> = data.as_ptr().cast();
     // SAFETY: the task has not ended, so its packet is valid.
-    unsafe { (*packet).head.thread().clone() }
+    NonNull::from(unsafe { (*packet).head.thread() })
 }

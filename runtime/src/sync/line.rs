@@ -108,6 +108,12 @@ impl<N> LineGuard<'_, N> {
         self.list().is_empty() || self.list().is_only(node)
     }
 
+    /// Whether somebody waits, and nobody else.
+    #[inline]
+    pub(super) fn has_one(&self) -> bool {
+        self.list().has_one()
+    }
+
     /// Whether the node is first, or would be.
     #[inline]
     pub(super) fn has_nobody_before(&self, node: Pin<&Node>) -> bool {

@@ -5,46 +5,44 @@
 //! free meanwhile. Whoever runs may take it before the called one does, without a switch. But
 //! one that was called and comes too late goes back to the front and has the word say so
 //! (`PASSED`): from then on nobody takes the lock before it. So each waiter is overtaken by
-//! at most one holder after its turn has come, and readers and writers wait in one line.
+//! at most one holder after its turn has come, and readers and writers wait in one line. One
+//! that was called and finds the lock free takes it without a look at the line.
 //!
 //! A new reader joins those that read only if nobody is in line. A reader that takes the lock
 //! calls the one behind it if that is a reader too.
 //!
 //! **Invariants**, all under the line's lock: `QUEUED` is set while somebody is in line. If
-//! the lock would suit the first in line, somebody is called or about to be. Who is called
+//! the lock would suit the first in line, somebody is called or about to be. The word says that
+//! somebody is called (`CALLED`) before it is out of the line. Who is called
 //! and leaves calls the next. A call is forgotten when the hub of one that was called has
 //! ended (`hub::wake::retries`), so the lock is never kept for somebody who does not come. It
 //! is kept for one whose thread is busy: that is the price of a line.
 
+mod waiting;
+
 use std::fmt;
-use std::mem;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::pin::Pin;
 use std::pin::pin;
 
-use crate::hub::Mode;
 use crate::hub::reason::What;
-use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::hub::wake::retries;
-use crate::join::interrupted;
-use crate::scheduler::Outcome;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
 use crate::sync::poison::Flag;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::Deadline;
 use crate::wait_queue::Node;
 
 /// A lock for one writer or many readers, without what it guards.
 pub(crate) struct RawLock {
-    /// `WRITER`, or `READER` for each reader; and `QUEUED` and `PASSED`.
+    /// `WRITER`, or `READER` for each reader; and `QUEUED`, `CALLED` and `PASSED`.
     word: AtomicU32,
     /// Not looked at here; it is beside the word, where it takes no room.
     pub(super) poison: Flag,
-    /// Its number says who is called: 0 is nobody, else what [`retries`] was at the call.
+    /// Its number is what [`retries`] was at the last call.
     line: Line,
 }
 
@@ -72,12 +70,12 @@ const WRITER: u32 = 1;
 const QUEUED: u32 = 2;
 /// One that was called came too late: nobody but the called takes the lock.
 const PASSED: u32 = 4;
+/// Somebody was called and has not come yet, unless its hub has ended.
+const CALLED: u32 = 8;
 /// One reader.
-const READER: u32 = 8;
+const READER: u32 = 16;
 /// So many readers leave room for a few that race.
 const READERS_MAX: u32 = (u32::MAX / READER) - 1024;
-
-const NOBODY: u32 = 0;
 
 // The guards refer to it.
 impl UnwindSafe for RawLock {}
@@ -106,9 +104,13 @@ impl RawLock {
     /// Gives up what `lock`, or a `try_lock` that was true, has taken. Never waits.
     #[inline]
     pub(crate) fn unlock(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        debug_assert_eq!(word & WRITER, WRITER, "unlocked by one who does not hold it");
+        if word & (QUEUED | PASSED) != 0 {
+            return self.unlock_and_call();
+        }
         let before = self.word.fetch_sub(WRITER, Ordering::Release);
-        debug_assert_eq!(before & WRITER, WRITER, "unlocked by one who does not hold it");
-        if before != WRITER {
+        if before & (QUEUED | PASSED) != 0 {
             self.call_next();
         }
     }
@@ -135,7 +137,7 @@ impl RawLock {
         let before = self.word.fetch_sub(READER, Ordering::Release);
         debug_assert!(before >= READER, "unlocked by one who does not hold it");
         let was_last = before < 2 * READER;
-        if was_last && before != READER {
+        if was_last && before & (QUEUED | PASSED) != 0 {
             self.call_next();
         }
     }
@@ -145,63 +147,8 @@ impl RawLock {
     pub(crate) fn downgrade(&self) {
         let before = self.word.fetch_add(READER - WRITER, Ordering::Release);
         debug_assert_eq!(before & WRITER, WRITER, "downgraded by one who does not hold it");
-        if before != WRITER {
+        if before & (QUEUED | PASSED) != 0 {
             self.call_next();
-        }
-    }
-
-    /// Takes the lock as `kind` says, or gives why the wait for it was ended.
-    #[cold]
-    pub(crate) fn acquire(
-        &self,
-        kind: Kind,
-        what: What,
-        deadline: Deadline,
-    ) -> Result<(), Outcome> {
-        if self.overtake(kind) {
-            return Ok(());
-        }
-        let is_one_too_many = self.word.load(Ordering::Relaxed) / READER >= READERS_MAX;
-        assert!(kind == Kind::Write || !is_one_too_many, "too many active read locks on RwLock");
-        let node = pin!(Node::new(kind as u32));
-        let node = node.as_ref();
-        let reason = self.line.reason(what);
-        let in_line = InLine { lock: self, node };
-        let mut stand = Stand::Waits;
-        loop {
-            let place = Place::current();
-            // Before the line is locked: whoever calls this node finds it announced.
-            place.announce(reason);
-            let mut line = self.line.lock();
-            if stand == Stand::Called && node.is_linked() {
-                // Woken since one that was called will not come.
-                stand = Stand::Waits;
-            }
-            if self.take(&mut line, kind, node, stand) {
-                let next = if kind == Kind::Read { self.choose(&mut line) } else { None };
-                drop(line);
-                mem::forget(in_line);
-                if let Some(next) = next {
-                    self.call(next);
-                }
-                return Ok(());
-            }
-            line.link(node, place.wake_ref(), stand == Stand::Called);
-            drop(line);
-            match place.block(deadline, reason, Mode::Plain) {
-                Outcome::Woken => stand = Stand::Called,
-                // Called in the meantime: it may have the lock after all.
-                Outcome::TimedOut if !node.is_linked() => stand = Stand::Called,
-                // Dropping `in_line` calls the next, if this one was called meanwhile.
-                outcome => return Err(outcome),
-            }
-        }
-    }
-
-    #[cold]
-    fn lock_slowly(&self, kind: Kind, what: What) {
-        if self.acquire(kind, what, Deadline::NEVER).is_err() {
-            interrupted();
         }
     }
 
@@ -221,7 +168,9 @@ impl RawLock {
 
     #[inline]
     fn take_free(&self) -> bool {
-        self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // A look first: an exchange in vain costs as much as one that succeeds.
+        self.word.load(Ordering::Relaxed) == 0
+            && self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Takes the lock as one more reader, if nobody writes or is in line.
@@ -242,7 +191,7 @@ impl RawLock {
     /// Takes the lock if nobody has it, although somebody may be in line or called.
     fn overtake(&self, kind: Kind) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & !QUEUED == 0 {
+        while word & !(QUEUED | CALLED) == 0 {
             let taken = word + kind.share();
             let order = (Ordering::Acquire, Ordering::Relaxed);
             match self.word.compare_exchange_weak(word, taken, order.0, order.1) {
@@ -256,9 +205,6 @@ impl RawLock {
     /// Takes the lock, or notes that somebody is in line for it from now on.
     fn take(&self, line: &mut LineGuard<'_>, kind: Kind, node: Pin<&Node>, stand: Stand) -> bool {
         let note = if stand == Stand::Called { QUEUED | PASSED } else { QUEUED };
-        if stand == Stand::Called {
-            line.set_number(NOBODY);
-        }
         self.take_or(line, kind, node, stand, note)
     }
 
@@ -276,14 +222,18 @@ impl RawLock {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let may = self.may_take(line, word, kind, node, stand);
+            // One that was called has come, or never will.
+            let is_over = stand == Stand::Called || !is_called(line, word);
+            let rest = if is_over { word & !CALLED } else { word };
             let new = if may {
                 let queued = if line.is_empty_without(node) { 0 } else { QUEUED };
-                (word & !(QUEUED | PASSED) | queued) + kind.share()
-            } else if word & note == note {
-                return false;
+                (rest & !(QUEUED | PASSED) | queued) + kind.share()
             } else {
-                word | note
+                rest | note
             };
+            if new == word {
+                return false;
+            }
             let order = (Ordering::Acquire, Ordering::Relaxed);
             match self.word.compare_exchange_weak(word, new, order.0, order.1) {
                 Ok(_) if may => break,
@@ -312,61 +262,97 @@ impl RawLock {
         }
         let is_held = word >= READER;
         if is_held {
-            return line.has_nobody_before(node) && !is_called(line);
+            return line.has_nobody_before(node) && !is_called(line, word);
         }
-        word & PASSED == 0 || !is_called(line)
+        word & PASSED == 0 || !is_called(line, word)
     }
 
-    /// Takes the first out of the line if the lock suits it and nobody is called already. The
+    /// What the word is to be instead of `word`, and whether somebody in line is to be called
+    /// with it: if the lock suits the first, and nobody is called already.
+    #[inline(always)]
+    fn choose(&self, line: &LineGuard<'_>, word: u32) -> (u32, bool) {
+        let is_called = is_called(line, word);
+        match line.first_tag() {
+            None if is_called => (word & !QUEUED, false),
+            None => (word & !(QUEUED | PASSED | CALLED), false),
+            Some(first) if is_called || !Kind::of(first).suits(word) => (word, false),
+            Some(_) if line.has_one() => (word & !QUEUED | CALLED, true),
+            Some(_) => (word | CALLED, true),
+        }
+    }
+
+    /// Takes somebody out of the line whom `choose` has chosen, after the word says so. The
     /// caller calls it.
     #[inline(always)]
-    fn choose(&self, line: &mut LineGuard<'_>) -> Option<WakeRef> {
-        let Some(first) = line.first_tag() else {
-            if !is_called(line) {
-                self.word.fetch_and(!(QUEUED | PASSED), Ordering::Relaxed);
-            }
-            return None;
-        };
-        // A holder that goes after this look finds `QUEUED`, and looks for itself.
-        let suits = Kind::of(first).suits(self.word.load(Ordering::Relaxed));
-        if !suits || is_called(line) {
-            return None;
-        }
-        let called = line.take_next();
+    fn take_chosen(&self, mut line: LineGuard<'_>) -> Option<WakeRef> {
         line.set_number(retries());
-        if line.is_empty() {
-            self.word.fetch_and(!QUEUED, Ordering::Relaxed);
+        line.take_next()
+    }
+
+    /// Gives up the lock of a writer, and calls the first in line.
+    #[inline(never)]
+    fn unlock_and_call(&self) {
+        let line = self.line.lock();
+        // It is held by one writer and the line is locked, so nobody else changes the word, and
+        // a store will do.
+        let word = self.word.load(Ordering::Relaxed) - WRITER;
+        let (after, calls) = self.choose(&line, word);
+        self.word.store(after, Ordering::Release);
+        if calls && let Some(next) = self.take_chosen(line) {
+            self.call(next);
         }
-        called
     }
 
     /// Calls the first in line, if the lock suits it.
     #[cold]
     fn call_next(&self) {
-        let next = self.choose(&mut self.line.lock());
-        if let Some(next) = next {
+        if let Some(next) = self.choose_next(self.line.lock()) {
             self.call(next);
         }
     }
 
+    /// Takes the first out of the line, if the lock suits it and nobody is called already. The
+    /// caller calls it.
+    fn choose_next(&self, line: LineGuard<'_>) -> Option<WakeRef> {
+        // A holder that goes after this look finds `QUEUED`, and looks for itself.
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            let (after, calls) = self.choose(&line, word);
+            let order = Ordering::Relaxed;
+            if after != word
+                && let Err(now) = self.word.compare_exchange_weak(word, after, order, order)
+            {
+                word = now;
+                continue;
+            }
+            return if calls { self.take_chosen(line) } else { None };
+        }
+    }
+
     /// Wakes one that was taken out of the line; if its hub has ended, the next.
+    #[inline]
+    fn call(&self, next: WakeRef) {
+        if !next.wake() {
+            self.call_another();
+        }
+    }
+
+    /// Calls the next, in the place of one that will not come.
     #[cold]
-    fn call(&self, mut next: WakeRef) {
-        while !next.wake() {
-            let mut line = self.line.lock();
-            line.set_number(NOBODY);
-            match self.choose(&mut line) {
-                Some(other) => next = other,
-                None => return,
+    fn call_another(&self) {
+        loop {
+            let line = self.line.lock();
+            self.word.fetch_and(!CALLED, Ordering::Relaxed);
+            if self.choose_next(line).is_none_or(WakeRef::wake) {
+                return;
             }
         }
     }
 }
 
 /// Whether somebody is called, and on its way as far as is known.
-fn is_called(line: &LineGuard<'_>) -> bool {
-    let number = line.number();
-    number != NOBODY && number == retries()
+fn is_called(line: &LineGuard<'_>, word: u32) -> bool {
+    word & CALLED != 0 && line.number() == retries()
 }
 
 impl Kind {
@@ -388,27 +374,6 @@ impl Kind {
             Kind::Write => word & WRITER == 0 && word < READER,
             Kind::Read => word & WRITER == 0 && word < READERS_MAX * READER,
         }
-    }
-}
-
-/// Takes a node out of the line before the frame goes away, even if that is by a panic, and
-/// lets those behind it in.
-struct InLine<'a> {
-    lock: &'a RawLock,
-    node: Pin<&'a Node>,
-}
-
-impl Drop for InLine<'_> {
-    #[cold]
-    fn drop(&mut self) {
-        let mut line = self.lock.line.lock();
-        let was_called = !line.unlink(self.node);
-        if was_called {
-            line.set_number(NOBODY);
-        }
-        drop(line);
-        // Also if it was not: readers may have waited behind a writer that leaves.
-        self.lock.call_next();
     }
 }
 

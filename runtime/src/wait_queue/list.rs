@@ -58,6 +58,13 @@ impl<P> List<P> {
         self.first.is_null()
     }
 
+    /// Whether there is one node.
+    #[inline]
+    pub(crate) fn has_one(&self) -> bool {
+        // SAFETY: a linked node's frame is there: its owner unlinks it first.
+        unsafe { self.first.as_ref() }.is_some_and(|first| ptr::eq(first.next.get(), self.first))
+    }
+
     /// Whether the node is the first.
     #[inline]
     pub(crate) fn is_first(&self, node: Pin<&Node<P>>) -> bool {

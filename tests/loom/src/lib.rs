@@ -69,6 +69,9 @@ mod sync {
         real!("sync/poison.rs");
     }
     pub(crate) mod raw_lock {
+        mod waiting {
+            real!("sync/raw_lock/waiting.rs");
+        }
         real!("sync/raw_lock.rs");
     }
 }

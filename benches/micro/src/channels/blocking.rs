@@ -116,6 +116,7 @@ macro_rules! std_channel {
                 sent.expect("the receiver is there");
             }
 
+            #[inline(always)]
             fn receive(receiver: &Self::Receiver) -> Option<usize> {
                 receiver.recv().ok()
             }

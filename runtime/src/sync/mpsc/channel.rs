@@ -209,7 +209,7 @@ impl<T> Channel<T> {
     }
 
     /// Puts a value in, for which there is room and a slot, and gives whom to wake for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, inner: &mut Inner<T>, value: T) -> Option<WakeRef> {
         match (&self.buffer, &mut inner.tail) {
             (Buffer::Bounded { ring, .. }, Tail::Ring(slot)) => {
@@ -241,12 +241,20 @@ impl<T> Channel<T> {
 
     /// Wakes a receiver that was called; the next one if it will never run again.
     #[inline]
-    pub(super) fn wake_called(&self, mut called: Option<WakeRef>) {
-        while let Some(wake) = called {
-            if wake.wake() {
+    pub(super) fn wake_called(&self, called: Option<WakeRef>) {
+        if called.is_some_and(|wake| !wake.wake()) {
+            self.wake_another();
+        }
+    }
+
+    /// Calls receivers until one is woken.
+    #[cold]
+    fn wake_another(&self) {
+        loop {
+            let called = self.call(&mut self.inner.lock());
+            if called.is_none_or(WakeRef::wake) {
                 return;
             }
-            called = self.call(&mut self.inner.lock());
         }
     }
 

@@ -259,7 +259,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.recv(), Ok("here"));
     /// assert_eq!(receiver.recv(), Err(RecvError));
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.receiving.receive().map_err(|_| RecvError)
     }
@@ -371,6 +371,7 @@ impl<T> IntoIterator for Receiver<T> {
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()
     }
@@ -387,6 +388,7 @@ impl<T> Iterator for TryIter<'_, T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.rx.recv().ok()
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::join::got_it_after_all;
@@ -72,9 +73,12 @@ impl<T> Receiving<T> {
     }
 
     /// Takes a value, waiting for one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive(&self) -> Result<T, Missing> {
-        self.take_at_once().map_or_else(|| self.wait(Deadline::NEVER), Ok)
+        match self.take_at_once() {
+            Some(value) => Ok(value),
+            None => self.wait(Deadline::NEVER),
+        }
     }
 
     /// Takes a value, waiting for one so long.
@@ -163,21 +167,15 @@ impl<T> Receiving<T> {
         self.channel.is_rendezvous() && Channel::first_sender(inner).is_some()
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn wait(&self, deadline: Deadline) -> Result<T, Missing> {
-        let channel = &*self.channel;
-        let reason = channel.reason(What::Receive);
         let node = pin!(Node::carrying(()));
-        let mut waiting = Waiting { receiver: self, node: node.as_ref(), was_called: false };
+        let mut waiting = Waiting { receiver: self, node: node.as_ref(), was_linked: false };
         loop {
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
-            let mut outcome = Outcome::Woken;
-            if waiting.begin(&place) {
-                outcome = place.block(deadline, reason, Mode::Plain);
-                waiting.was_called |= !waiting.node.is_linked();
-            }
+            let outcome = match waiting.begin(deadline) {
+                Ok(suspension) => suspension.suspend(),
+                Err(outcome) => outcome,
+            };
             if outcome == Outcome::Interrupted {
                 if !waiting.is_met() {
                     drop(waiting);
@@ -268,21 +266,37 @@ impl<T> Drop for Rest<'_, T> {
 struct Waiting<'a, T> {
     receiver: &'a Receiving<T>,
     node: Pin<&'a Node<()>>,
-    /// Whether it was called since it came.
-    was_called: bool,
+    /// Whether it has been in line. If it is not now, it was called since.
+    was_linked: bool,
 }
 
 impl<T> Waiting<'_, T> {
+    /// Gets in line and begins a wait. The error is its outcome, if it is over already, or
+    /// there is nothing to wait for.
+    #[inline(never)]
+    fn begin(&mut self, deadline: Deadline) -> Result<Suspension, Outcome> {
+        let reason = self.receiver.channel.reason(What::Receive);
+        let place = Place::current();
+        // Before the lock is taken: whoever wakes this node finds it announced.
+        place.announce(reason);
+        if !self.link(&place) {
+            return Err(Outcome::Woken);
+        }
+        place.begin(deadline, reason, Mode::Plain)
+    }
+
     /// Gets in line, with the name of the next wait. False if there is nothing to wait for.
     #[inline]
-    fn begin(&mut self, place: &Place) -> bool {
+    fn link(&mut self, place: &Place) -> bool {
         let receiver = self.receiver;
         let channel = &*receiver.channel;
         let mut inner = channel.inner.lock();
         if !receiver.is_empty() || channel.is_ended() || receiver.has_sender(&mut inner) {
             return false;
         }
-        inner.receivers.link(self.node, place.wake_ref(), self.was_called);
+        let had_its_turn = self.was_linked && !self.node.is_linked();
+        inner.receivers.link(self.node, place.wake_ref(), had_its_turn);
+        self.was_linked = true;
         channel.is_awaited.store(true, Ordering::Relaxed);
         true
     }

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::hub::wake::Place;
 use crate::hub::wake::retry;
+use crate::sync::raw_lock::waiting::InLine;
 use crate::wait_queue::tests::OTHERS;
 
 /// A name that nobody waits under: waking it works and changes nothing.

@@ -42,6 +42,15 @@ pub(crate) enum Mode {
     Plain,
 }
 
+/// What suspends a task. There is none here: a wait is over when it has begun.
+pub(crate) struct Suspension(std::convert::Infallible);
+
+impl Suspension {
+    pub(crate) fn suspend(self) -> Outcome {
+        match self.0 {}
+    }
+}
+
 /// The hub of a thread.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -140,6 +149,16 @@ impl Hub {
         }
     }
 
+    /// The same.
+    pub(crate) fn begin(
+        &self,
+        deadline: Deadline,
+        reason: Reason,
+        mode: Mode,
+    ) -> Result<Suspension, Outcome> {
+        Err(self.block(deadline, reason, mode))
+    }
+
     /// Sleeps until there is a message, and reads it.
     pub(crate) fn sleep_once(&self) {
         if self.shared.fall_asleep() {
@@ -229,7 +248,7 @@ impl Hub {
 
     pub(crate) fn end_locals(&self, _panicked: impl Fn(Box<dyn std::any::Any + Send>)) {}
 
-    pub(crate) fn current_thread(&self) -> Thread {
+    pub(crate) fn with_current_thread<R>(&self, _look: impl FnOnce(&Thread) -> R) -> R {
         unreachable!("the one task is the root")
     }
 

@@ -54,5 +54,5 @@ pub(crate) struct BodyCalls {
     pub(crate) placed: unsafe fn(NonNull<()>, slot: u32),
     pub(crate) observer: unsafe fn(NonNull<()>) -> *const (),
     pub(crate) name: unsafe fn(NonNull<()>) -> *const str,
-    pub(crate) thread: unsafe fn(NonNull<()>) -> Thread,
+    pub(crate) thread: unsafe fn(NonNull<()>) -> NonNull<Thread>,
 }

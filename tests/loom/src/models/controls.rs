@@ -21,6 +21,18 @@ const CONTROLS: &[(&str, &str, &str, &str)] = &[
     ("inbox::a_token_carries_what_came_before", "hub/identity.rs", "unpark", ""),
     ("locks::a_record_has_one_user_and_is_whole_when_it_is_found", "sys/records.rs", "claim", ""),
     ("locks::a_mutex_is_held_by_one_thread_and_forgets_nobody", "sync/raw_lock.rs", "unlock", ""),
+    (
+        "locks::a_mutex_is_held_by_one_thread_and_forgets_nobody",
+        "sync/raw_lock.rs",
+        "unlock_and_call",
+        "",
+    ),
+    (
+        "locks::a_mutex_is_held_by_one_thread_and_forgets_nobody",
+        "sync/raw_lock/waiting.rs",
+        "come",
+        "",
+    ),
     ("locks::readers_share_and_writers_do_not", "sync/raw_lock.rs", "join", ""),
     ("locks::a_permit_is_held_by_one_thread_and_none_is_lost", "sync/permits.rs", "change", ""),
     ("locks::a_once_runs_once_and_what_it_made_is_seen", "sync/once.rs", "drop", ""),
