@@ -31,8 +31,8 @@ const MAPPINGS_MORE: u64 = 100;
 /// Beside the double of what was allocated then: tables, such as that of the tasks, are as long as
 /// in their busiest moment, and may have doubled once since.
 const ALLOCATED_MORE: u64 = 256 << 10;
-/// A thread that idles has some pages of its stack. AddressSanitizer keeps 256 MiB of what was freed
-/// in areas of its own, with notes on each.
+/// A thread that idles has some pages of its stack. AddressSanitizer keeps 256 MiB of what was
+/// freed in areas of its own, with notes on each.
 const MAPPED_MORE: u64 = if cfg!(feature = "sanitizer") { 1 << 30 } else { 4 << 20 };
 /// A thread that has ended its work, or a process that was killed, takes a moment to go.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -108,7 +108,8 @@ impl Thread {
         let place = Place::current();
         *self.inner.parked.lock() = Some(place.wake_ref());
         let exchange = token.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire);
-        if exchange.is_err() {
+        // `PARKED` was left by a park that panicked since it may not wait here.
+        if exchange.is_err_and(|found| found != PARKED) {
             // An unparker of an earlier wait may read the name still.
             place.forgo();
             return Err(self.end_park(Outcome::Woken));

@@ -18,7 +18,7 @@ pub(super) trait Channel: 'static {
 
     fn new(bound: Option<usize>) -> (Self::Sender, Self::Receiver);
     fn send(sender: &Self::Sender, value: usize);
-    /// `None` if no sender is left.
+    /// `None` if no sender is left. All are inlined, as the call is in a loop of a user's.
     fn receive(receiver: &Self::Receiver) -> Option<usize>;
 
     /// Gives another receiver, where there can be several.
@@ -143,6 +143,7 @@ impl Channel for OursMany {
         queue.put(value).expect("it is not closed");
     }
 
+    #[inline(always)]
     fn receive(queue: &Self::Receiver) -> Option<usize> {
         queue.get().ok()
     }
@@ -170,6 +171,7 @@ impl Channel for Crossbeam {
         sender.send(value).expect("the receiver is there");
     }
 
+    #[inline(always)]
     fn receive(receiver: &Self::Receiver) -> Option<usize> {
         receiver.recv().ok()
     }
@@ -195,6 +197,7 @@ impl Channel for May {
         sender.send(value).expect("the receiver is there");
     }
 
+    #[inline(always)]
     fn receive(receiver: &Self::Receiver) -> Option<usize> {
         receiver.recv().ok()
     }
@@ -216,6 +219,7 @@ impl Channel for MayMany {
         sender.send(value).expect("the receiver is there");
     }
 
+    #[inline(always)]
     fn receive(receiver: &Self::Receiver) -> Option<usize> {
         receiver.recv().ok()
     }
