@@ -8,6 +8,7 @@
 
 use std::hint::black_box;
 use std::ptr;
+use std::sync::Barrier;
 use std::thread;
 
 struct Shared(*mut u64);
@@ -29,12 +30,18 @@ fn freed_memory_is_read() {
 #[ignore = "a bug on purpose"]
 fn two_threads_write_at_once() {
     let mut number = 0_u64;
-    // SAFETY: there is none: the other thread writes as well.
-    let write = |Shared(to): Shared| unsafe { to.write(7) };
+    // Both are there before either writes: the end of the first could come before the start of the
+    // second, and order them by memory that is used again.
+    let start = Barrier::new(2);
+    let write = |Shared(to): Shared| {
+        start.wait();
+        // SAFETY: there is none: the other thread writes as well.
+        unsafe { to.write(7) };
+    };
     let (one, other) = (Shared(&raw mut number), Shared(&raw mut number));
     thread::scope(|scope| {
-        scope.spawn(move || write(one));
-        scope.spawn(move || write(other));
+        scope.spawn(|| write(one));
+        scope.spawn(|| write(other));
     });
     assert_eq!(number, 7);
 }
