@@ -49,12 +49,13 @@ use corosensei::stack::valgrind::ValgrindStackRegistration;
 use crate::overflow::Occupant;
 use crate::stack::Stack;
 use crate::stack::StackSpan;
+use crate::stack::WARM_BYTES;
 use crate::stack::Watch;
 use crate::storage::Storage;
 use crate::sys::frames;
 use crate::sys::process::abort_with;
 
-/// A coroutine that was started and has not ended. Losing it leaks its stack.
+/// A coroutine on its stack, with a job or waiting for one. Losing one with a job leaks its stack.
 ///
 /// It is a name and may be copied; who resumes it vouches that it stands where they think.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +134,12 @@ const SHALLOW_BYTES: usize = 60 * 1024;
 /// A switch to the resumer's stack for a call takes a few hundred bytes, in a debug build some
 /// more. A copy that AddressSanitizer checks takes two thousand by itself.
 const CALL_BYTES: usize = if cfg!(feature = "sanitizer") { 8 * 1024 } else { 2 * 1024 };
+/// One that has ended keeps its record and a few frames; a debug build's take less than this.
+const ENDED_BYTES: usize = 8 * 1024;
+const _: () = {
+    let record_bytes = size_of::<Record>() + 2 * CACHE_LINE_BYTES;
+    assert!(COLOURS * CACHE_LINE_BYTES + record_bytes + ENDED_BYTES <= WARM_BYTES);
+};
 /// Between its outermost frame and its record a stack has the link and the closure that `prepare`
 /// makes.
 pub(crate) const ENTRY_BYTES: usize = 256;
@@ -285,16 +292,18 @@ impl Coroutine {
     #[inline(never)]
     pub(crate) unsafe fn call_from_here(self, f: impl FnOnce() + Send) -> bool {
         // SAFETY: the caller runs on this stack, so the record is there.
-        let record = unsafe { &*self.record.as_ptr() };
-        let lowest = record.occupant.stack.top() - record.occupant.stack.usable_bytes();
+        let stack = unsafe { &(*self.record.as_ptr()).occupant.stack };
+        let lowest = stack.top() - stack.usable_bytes();
         let here = frames::stack_pointer();
         // Code of its own on another crate's stack has what that has left.
         let is_own = (lowest..self.record.addr().get()).contains(&here);
         if is_own && here - lowest < CALL_BYTES {
             return false;
         }
+        // SAFETY: as above.
+        let yielder = unsafe { (*self.record.as_ptr()).yielder.get() };
         // SAFETY: the yielder was set when the caller's code began, and lives as long.
-        let yielder = unsafe { &*record.yielder.get() };
+        let yielder = unsafe { &*yielder };
         yielder.on_parent_stack(f);
         true
     }
@@ -350,7 +359,8 @@ impl Coroutine {
     pub(crate) unsafe fn set_name(self, name: &str) {
         // SAFETY: the caller runs on this stack, so the record is there.
         let occupant = unsafe { &(*self.record.as_ptr()).occupant };
-        occupant.set_name(name);
+        // SAFETY: the caller vouches for the name.
+        unsafe { occupant.set_name(name) };
     }
 
     /// Takes the name out of the description: it is about to be freed.
@@ -410,6 +420,10 @@ unsafe fn prepare(record: NonNull<Record>, stack: Stack, spawned_at: &'static Lo
             let Job { run, data, slot, killed } = unsafe { (*job_cell).get() };
             // SAFETY: who has started it vouches for the job, and each is run once.
             unsafe { run(data, slot, killed) };
+            if cfg!(debug_assertions) {
+                // SAFETY: as above.
+                unsafe { (*job_cell).set(Job::NONE) };
+            }
             if !STAYS {
                 return;
             }

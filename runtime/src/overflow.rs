@@ -35,7 +35,8 @@ use crate::sys::sigaction::AlternateStack;
 pub(crate) struct Occupant {
     pub(crate) stack: Stack,
     pub(crate) id: u64,
-    /// Readable for as long as its length is there.
+    /// Readable for as long as its length is there and the coroutine has not ended; the next one
+    /// on the stack takes it out.
     pub(crate) name: AtomicPtr<u8>,
     /// 0 for none.
     pub(crate) name_bytes: AtomicUsize,
@@ -63,13 +64,17 @@ impl Occupant {
     /// Only for as long as the coroutine's code does not run on: inside of a signal handler.
     pub(crate) unsafe fn name(&self) -> &[u8] {
         let bytes = self.name_bytes.load(Ordering::Acquire);
-        // SAFETY: the name is readable as long as its length is there, which only the code of
-        // the coroutine takes away.
+        // SAFETY: the coroutine runs, so it has not ended, and the name is readable as long as its
+        // length is there, which only its own code takes away.
         unsafe { std::slice::from_raw_parts(self.name.load(Ordering::Relaxed), bytes) }
     }
 
-    /// Puts the name in; it must be readable until it is taken out, or the coroutine has ended.
-    pub(crate) fn set_name(&self, name: &str) {
+    /// Puts the name in.
+    ///
+    /// # Safety
+    ///
+    /// It must be readable until it is taken out, or the coroutine has ended.
+    pub(crate) unsafe fn set_name(&self, name: &str) {
         self.name.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
         self.name_bytes.store(name.len(), Ordering::Release);
     }

@@ -189,7 +189,7 @@ const SLAB_BYTES_FIRST: usize = 4 << 20;
 /// The largest slabs are 256 MiB.
 const SLAB_DOUBLINGS_MAX: usize = 6;
 /// A stack that came back keeps this much of its deep end in memory.
-const WARM_BYTES: usize = 32 * 1024;
+pub(crate) const WARM_BYTES: usize = 32 * 1024;
 /// So many free stacks keep their pages; colder ones give them back.
 const WARM_STACKS_MAX: usize = 1024;
 
@@ -280,7 +280,8 @@ impl<W: Watch> StackPool<W> {
     ///
     /// # Safety
     ///
-    /// Nothing on the stack may be used any more, nor `stack` as one that is bound.
+    /// Until `bind_warm` gives it again nothing on the stack may be used, and then its upper
+    /// `WARM_BYTES` only; nor `stack` as one that is bound.
     #[inline]
     pub(crate) unsafe fn give_back(&mut self, stack: &Stack) {
         let pool = &mut self.classes[usize::from(stack.place.class.0)];
@@ -401,8 +402,7 @@ impl<W: Watch> ClassPool<W> {
         for run in colder.chunk_by(|a, b| a.slab == b.slab && a.slot + 1 == b.slot) {
             let offset = usize::from(run[0].slot) * class.slot_bytes();
             let mapping = &self.slabs[run[0].slab as usize].mapping;
-            // SAFETY: these slots are free: whoever gave them back vouched that nothing on
-            // them is in use.
+            // SAFETY: these slots are free, and cold from now on: `bind_warm` gives none of them.
             unsafe { mapping.discard(offset, run.len() * class.slot_bytes()) };
         }
         self.cold = keep_from;
@@ -424,7 +424,7 @@ impl<W: Watch> ClassPool<W> {
             let page = page_bytes();
             mapping.resident(offset + deep_bytes - page, page, pages);
             if pages[0] & 1 != 0 {
-                // SAFETY: the slot is free, see above.
+                // SAFETY: the slot is free; what may be used again lies above, in `WARM_BYTES`.
                 unsafe { mapping.discard(offset, deep_bytes) };
             }
         }

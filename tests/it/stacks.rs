@@ -68,6 +68,24 @@ fn child_overflows_on_another_thread() {
     thread.join().unwrap();
 }
 
+/// The report is about who overflows, not about who had the stack before.
+#[test]
+fn an_overflow_does_not_name_who_had_the_stack_before() {
+    let output = child_with("stacks::child_overflows_where_another_has_ended", &[]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{text}");
+    assert!(text.contains("<unnamed> (#") && !text.contains("'before'"), "{text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_overflows_where_another_has_ended() {
+    let builder = || Builder::new().stack_size(64 * 1024);
+    // Joined before it has run, so that its end leaves the name where it is.
+    builder().name("before".to_owned()).spawn(|| ()).unwrap().join().unwrap();
+    builder().spawn(|| recurse(0)).unwrap().join().unwrap();
+}
+
 /// Stacks are taken out of the middle of others that are in use: each has its own guard.
 #[test]
 fn an_overflow_among_others_meets_its_own_guard() {

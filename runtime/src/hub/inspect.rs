@@ -5,7 +5,7 @@
 //! suspends itself anew. Neither its record nor a queue is touched, no code of the user's
 //! runs, and its own stack is used for a few hundred bytes only.
 //!
-//! **Invariant:** only a coroutine that is suspended in `Hub::switch` is inspected.
+//! **Invariant:** only a coroutine that a `Suspension` has suspended is inspected.
 
 // A coroutine is resumed, and writes where another said.
 #![allow(unsafe_code)]
@@ -136,7 +136,7 @@ impl Hub {
         self.inspection.set(walk);
         self.vitals.note_inspection(true);
         self.resumed.set(Resumed::Inspected);
-        // SAFETY: it does not run, so it has suspended itself in `switch`: it has a coroutine
+        // SAFETY: it does not run, so a `Suspension` has suspended it: it has a coroutine
         // since its first run. It is not the one that asks, and nothing else is resumed until
         // it is suspended again.
         let ended = unsafe { coroutine.resume() };

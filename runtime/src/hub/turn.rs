@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
+use std::sync::atomic::compiler_fence;
 use std::thread;
 use std::time::Duration;
 
@@ -290,6 +291,9 @@ impl Hub {
         let mut state = self.state();
         if ended {
             self.running.store(ptr::null_mut(), Ordering::Relaxed);
+            // Before the next one on the stack takes the description over, for a handler on this
+            // thread.
+            compiler_fence(Ordering::SeqCst);
             state.scheduler.remove(slot);
             // SAFETY: it has ended just now.
             let stack = unsafe { coroutine.stack() };
@@ -445,7 +449,8 @@ fn prefetch(task: &Task) {
 #[inline]
 fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Result<Coroutine> {
     let coroutine = match stacks.bind_warm(task.class) {
-        // SAFETY: what came back was given by `Coroutine::stack`.
+        // SAFETY: what came back was given by `Coroutine::stack`, and a warm one's upper end is as
+        // it was then.
         Some(stack) => unsafe { Coroutine::on(stack, task.spawned_at) },
         None => Coroutine::new(stacks.bind_cold(task.class)?, task.spawned_at),
     };

@@ -49,7 +49,8 @@ impl Mode {
     }
 }
 
-/// The running coroutine's part of a wait that has begun: to be suspended, at once.
+/// The running coroutine's part of a wait that has begun: to be suspended, at once. The only
+/// point at which one is.
 ///
 /// A processor foretells where a `ret` leads from the calls before it. For the loop a coroutine
 /// is a call that comes back by a `ret`. If the coroutine has returned from one function and has
@@ -63,13 +64,25 @@ impl Suspension {
     /// Suspends the coroutine until the loop resumes it.
     #[inline(always)]
     pub(crate) fn suspend(self) -> Outcome {
-        // SAFETY: it is the coroutine whose code runs, as `check_stack` has found.
-        unsafe { self.0.suspend() };
+        let coroutine = self.0;
+        #[cfg(debug_assertions)]
+        std::mem::forget(self);
+        // SAFETY: it is the coroutine whose code runs, as `check_stack` has found: its own code
+        // has only returned since.
+        unsafe { coroutine.suspend() };
         let hub = hub::running_hub().expect("a coroutine has a hub");
         match hub.resumed.get() {
             Resumed::Over(outcome) => outcome,
-            Resumed::Inspected => hub.be_inspected(self.0),
+            Resumed::Inspected => hub.be_inspected(coroutine),
         }
+    }
+}
+
+/// The task would be blocked, and run on.
+#[cfg(debug_assertions)]
+impl Drop for Suspension {
+    fn drop(&mut self) {
+        abort_with("a wait that has begun is not suspended");
     }
 }
 
@@ -94,7 +107,7 @@ impl Hub {
         self.state.borrow_mut().scheduler.void_ticket(self.current.get());
     }
 
-    /// Waits: the only point at which a task is suspended.
+    /// Waits.
     ///
     /// Other tasks run until somebody uses the ticket, the deadline has passed, or a kill
     /// or a timeout that `mode` lets through wants this task. The last is only reported:
@@ -361,11 +374,15 @@ impl Hub {
     }
 
     /// Puts the name of the running coroutine where signal handlers read it, until
-    /// [`forget_running_name`](Hub::forget_running_name).
+    /// [`forget_running_name`](Hub::forget_running_name) or its end.
+    ///
+    /// # Safety
+    ///
+    /// The name must be readable until then.
     #[cold]
-    pub(crate) fn set_running_name(&self, name: &str) {
+    pub(crate) unsafe fn set_running_name(&self, name: &str) {
         if let Some(running) = self.running() {
-            // SAFETY: the caller is its code, and takes the name out again.
+            // SAFETY: the caller is its code, and vouches for the name.
             unsafe { running.set_name(name) };
         }
     }

@@ -63,18 +63,20 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
 unsafe fn run<F: FnOnce() -> T, T>(data: NonNull<()>, slot: u32, killed: bool) {
     let packet: NonNull<Packet<T>> = data.cast();
     // SAFETY: the packet lives until `finish`.
-    tell_name(unsafe { &(*packet.as_ptr()).head });
+    let head = unsafe { &(*packet.as_ptr()).head };
+    // SAFETY: the packet is freed after the coroutine has ended, or has forgotten the name.
+    unsafe { tell_name(head) };
     // SAFETY: the caller vouches for the same.
     unsafe { execute::<F, T>(data, killed) };
     check_end(slot);
-    if hub::has_locals() {
-        // SAFETY: the packet lives until `finish`.
-        destroy_locals(unsafe { (*packet.as_ptr()).head.observer });
-        check_end(slot);
-    }
+    // Before the locals are destroyed: a subscriber may have some.
     #[cfg(feature = "tracing")]
     if let Some(hub) = hub::running_hub() {
         hub.end_spans();
+    }
+    if hub::has_locals() {
+        destroy_locals(head.observer);
+        check_end(slot);
     }
     // SAFETY: the result was written. `run` of the hub takes the task out of the table before
     // anybody looks at it again.
@@ -82,12 +84,17 @@ unsafe fn run<F: FnOnce() -> T, T>(data: NonNull<()>, slot: u32, killed: bool) {
 }
 
 /// Gives the name of the running coroutine, if it has one, to what signal handlers read.
+///
+/// # Safety
+///
+/// The name must be readable until the coroutine has ended, or forgets it.
 #[inline]
-fn tell_name(head: &Head) {
+unsafe fn tell_name(head: &Head) {
     if head.extras.get().is_some()
         && let Some(hub) = hub::running_hub()
     {
-        hub.set_running_name(head.name());
+        // SAFETY: the caller vouches for the same.
+        unsafe { hub.set_running_name(head.name()) };
     }
 }
 

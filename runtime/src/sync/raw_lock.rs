@@ -13,10 +13,11 @@
 //!
 //! **Invariants**, all under the line's lock: `QUEUED` is set while somebody is in line. If
 //! the lock would suit the first in line, somebody is called or about to be. The word says that
-//! somebody is called (`CALLED`) before it is out of the line. Who is called
-//! and leaves calls the next. A call is forgotten when the hub of one that was called has
-//! ended (`hub::wake::retries`), so the lock is never kept for somebody who does not come. It
-//! is kept for one whose thread is busy: that is the price of a line.
+//! somebody is called (`CALLED`) before it is out of the line. Who is called and leaves calls the
+//! next. A call is forgotten when the hub of one that was called has ended
+//! (`hub::wake::retries`), so the lock is never kept for somebody who does not come; its bit may
+//! stay, which costs the quick way until somebody waits. The lock is kept for one whose thread is
+//! busy: that is the price of a line.
 
 mod waiting;
 

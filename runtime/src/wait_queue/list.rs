@@ -242,6 +242,12 @@ impl<P> Node<P> {
         self.linked.load(Ordering::Acquire)
     }
 
+    /// Whether somebody else has taken the node out of a list; for its owner.
+    #[inline]
+    pub(crate) fn was_taken_out(&self) -> bool {
+        !self.is_linked() && self.wake.get().is_some()
+    }
+
     /// What the node carries; `None` while it is in a list.
     #[inline]
     pub(crate) fn payload(&self) -> Option<&P> {

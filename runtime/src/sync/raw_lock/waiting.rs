@@ -181,7 +181,9 @@ impl Drop for InLine<'_> {
     #[cold]
     fn drop(&mut self) {
         let mut line = self.lock.line.lock();
-        let was_called = !line.unlink(self.node);
+        // One that was never in line was not called either.
+        let was_called = self.node.was_taken_out();
+        line.unlink(self.node);
         if was_called {
             self.lock.word.fetch_and(!CALLED, Ordering::Relaxed);
         }
