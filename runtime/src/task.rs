@@ -494,6 +494,7 @@ pub(crate) fn rethrow(payload: Box<dyn Any + Send>) -> ! {
 }
 
 #[cfg(test)]
+#[cfg(not(miri))]
 mod tests {
     use super::*;
     use crate::error::Abandoned;
