@@ -54,7 +54,7 @@ impl Hub {
 
     /// Leaves the spans of a coroutine that ends: those whose guards were forgotten, or moved
     /// to somebody else.
-    pub(super) fn end_spans(&self) {
+    pub(crate) fn end_spans(&self) {
         if let Some(LeftSpans { subscriber, spans }) = self.leave_spans() {
             for kept in spans.into_iter().filter_map(|span| span.kept) {
                 self.tell(|| subscriber.try_close(kept));
