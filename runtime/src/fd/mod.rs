@@ -7,11 +7,12 @@
 //! given away. Registrations are checked by the source's id, since the kernel gives the same
 //! numbers out again.
 //!
-//! **Invariant:** the fd of a source is in no epoll instance when it is closed.
+//! **Invariant:** of the fd of a source no epoll instance tells any more when it is closed.
 
 // The owner of the fd is taken out of the source once.
 #![allow(unsafe_code)]
 
+mod foreign;
 mod owner;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll;
 
+pub use crate::fd::foreign::wait_foreign;
 pub use crate::readiness::Direction;
 
 /// An owned descriptor whose calls may wait: the common part of all sockets.
@@ -456,43 +458,5 @@ impl Waits {
             Waits::Until(deadline) => Ok(deadline),
             Waits::None => limit().deadline(),
         }
-    }
-}
-
-/// Waits until a descriptor that belongs to other code is ready, or the deadline has
-/// passed. It is watched for this wait only.
-///
-/// What epoll cannot watch, such as a file, is always ready.
-///
-/// # Suspends
-///
-/// Until the descriptor is ready. On a thread that cannot have a hub the thread is stopped.
-///
-/// # Errors
-///
-/// - `TimedOut` if the deadline has passed.
-/// - `Other` if it would have to wait while the coroutine unwinds.
-/// - What epoll_ctl(2) gives.
-///
-/// # Cancellation
-///
-/// Nothing is taken from the descriptor.
-pub fn wait_foreign(
-    fd: BorrowedFd<'_>,
-    direction: Direction,
-    deadline: Deadline,
-) -> io::Result<()> {
-    if epoll::poll_one(fd.as_raw_fd(), bits_of(direction), ZERO)? {
-        return Ok(());
-    }
-    // A duplicate has a number of its own, so that no registration of this one is in the
-    // way, and ours is gone when it is closed.
-    let source = Source::new(fd.try_clone_to_owned()?);
-    match source.ready(direction, || Limit::Until(deadline)) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
-        result => result,
     }
 }
