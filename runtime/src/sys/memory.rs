@@ -11,6 +11,8 @@ use crate::sys::check;
 
 /// Makes a range fault without splitting its mapping. Linux 6.13; not in the libc crate.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+/// From this size on, what grows may have huge pages: two megabytes more do not matter then.
+const HUGE_FROM_BYTES: usize = 4 * 1024 * 1024;
 
 /// A range of private memory that reads as zero until it is written; no page of it is charged
 /// before it is touched.
@@ -67,6 +69,11 @@ impl Mapping {
         let start = unsafe { libc::mremap(start, self.len, len, libc::MREMAP_MAYMOVE) };
         // The old range is a part of the new one, or gone.
         std::mem::forget(std::mem::replace(self, Mapping::at(start, len)?));
+        if len >= HUGE_FROM_BYTES {
+            // SAFETY: this is the range; the advice changes no content. A kernel without huge
+            // pages refuses it, which is as good.
+            unsafe { libc::madvise(start, len, libc::MADV_HUGEPAGE) };
+        }
         Ok(())
     }
 
