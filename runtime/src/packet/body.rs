@@ -354,7 +354,7 @@ unsafe fn kill_ignored<T>(data: NonNull<()>) {
     let head = unsafe { &(*packet).head };
     head.state.fetch_or(KILL_IGNORED, Ordering::AcqRel);
     head.wake_watchers();
-    if let Some(links) = head.links() {
+    if let Some(links) = head.known_links() {
         links.tell_ignored();
     }
     if let Some(observer) = head.observer {

@@ -1,5 +1,6 @@
-//! What the packets of few coroutines have besides: a handle, links, a joiner on another thread,
-//! and who watches the end. It is made when first asked for, and lives as long as its packet.
+//! What the packets of few coroutines have besides: a handle, and those who are told of the end
+//! otherwise than a joiner of the same hub is. Both are made when first asked for, and live as
+//! long as the packet.
 
 // The name of a joiner is written by it, and read at the end.
 #![allow(unsafe_code)]
@@ -25,7 +26,12 @@ use crate::wait_queue::WaitQueue;
 pub(super) struct Extras {
     /// The handle and the name.
     thread: Thread,
-    pub(super) links: OnceBox<Arc<Links>>,
+    end: OnceBox<End>,
+}
+
+/// Who is told of the end.
+struct End {
+    links: OnceBox<Arc<Links>>,
     /// Who is in `join`, if it is not a task of the same hub. Written by the joiner, and only
     /// while neither it nor the end is announced; read by the task's side once `DONE` keeps it
     /// from changing.
@@ -36,12 +42,17 @@ pub(super) struct Extras {
 
 impl Extras {
     pub(super) fn new(id: u64, name: Option<Box<str>>) -> Extras {
-        Extras {
-            thread: Thread::new(id, name),
+        Extras { thread: Thread::new(id, name), end: OnceBox::new() }
+    }
+}
+
+impl End {
+    fn new() -> Box<End> {
+        Box::new(End {
             links: OnceBox::new(),
             joiner: UnsafeCell::new(MaybeUninit::uninit()),
             watchers: WaitQueue::new(()),
-        }
+        })
     }
 }
 
@@ -51,8 +62,28 @@ impl Head {
         &self.extras().thread
     }
 
-    pub(super) fn extras(&self) -> &Extras {
+    fn extras(&self) -> &Extras {
         self.extras.get_or_init(|| Box::new(Extras::new(self.id, None)))
+    }
+
+    /// Who is told of the end: made for the first.
+    fn end(&self) -> &End {
+        self.extras().end.get_or_init(End::new)
+    }
+
+    /// The same, if there may be somebody.
+    fn known_end(&self) -> Option<&End> {
+        self.extras.get()?.end.get()
+    }
+
+    /// The links, made for the first.
+    pub(super) fn links(&self) -> &Arc<Links> {
+        self.end().links.get_or_init(|| Box::new(Links::new()))
+    }
+
+    /// The links, if there may be one.
+    pub(super) fn known_links(&self) -> Option<&Arc<Links>> {
+        self.known_end()?.links.get()
     }
 
     /// The name, or an empty one.
@@ -71,7 +102,7 @@ impl Head {
     /// The caller must have the handle to itself until it has called
     /// [`stop_joining`](Head::stop_joining).
     pub(crate) unsafe fn start_joining(&self, joiner: WakeRef) -> bool {
-        let cell = self.extras().joiner.get();
+        let cell = self.end().joiner.get();
         // SAFETY: the caller has the one handle to itself and no joining bit is set, so
         // nobody reads the cell.
         unsafe { cell.write(MaybeUninit::new(joiner)) };
@@ -85,7 +116,7 @@ impl Head {
     /// `DONE` must be set, and `JOINING` have been before that.
     pub(super) unsafe fn joiner(&self) -> WakeRef {
         // SAFETY: since `DONE` is set the joiner writes no other name.
-        let joiner = unsafe { self.extras().joiner.get().read() };
+        let joiner = unsafe { self.end().joiner.get().read() };
         // SAFETY: it had written this one before it set `JOINING`.
         unsafe { joiner.assume_init() }
     }
@@ -98,14 +129,14 @@ impl Head {
     /// Makes the end, and a kill that was swallowed, wake the watchers. Those who wait for
     /// either may wait there from now on.
     pub(crate) fn start_watching(&self) -> &WaitQueue<()> {
-        let watchers = &self.extras().watchers;
+        let watchers = &self.end().watchers;
         self.state.fetch_or(WATCHED, Ordering::AcqRel);
         watchers
     }
 
     /// Where somebody may watch who has called [`start_watching`](Head::start_watching).
     pub(crate) fn watchers(&self) -> Option<&WaitQueue<()>> {
-        self.extras.get().map(|extras| &extras.watchers)
+        self.known_end().map(|end| &end.watchers)
     }
 
     /// Makes the watchers look, after a change of the bits by a read-modify-write: so they see
