@@ -146,7 +146,11 @@ impl Race {
         thread::sleep(plan.idle);
         for ((runner, before), after) in self.runners.iter().zip(before).zip(used()?) {
             let us = (after - before) as f64 / 1e3 / plan.idle.as_secs_f64();
-            Line::new("echo idle", &case, &runner.name, us, "us/s").print();
+            let mut line = Line::new("echo idle", &case, &runner.name, us, "us/s");
+            if runner.is_corovent() {
+                line.mark = Some(0.0);
+            }
+            line.print();
         }
         Ok(())
     }
