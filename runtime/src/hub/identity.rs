@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Mode;
-use crate::hub::Suspension;
 use crate::hub::reason::Reason;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
@@ -95,9 +95,9 @@ impl Thread {
         }
     }
 
-    /// Begins that; the error is the outcome, if it is over already.
+    /// Begins that.
     #[inline]
-    fn begin_park(&self, deadline: Deadline) -> Result<Suspension, Outcome> {
+    fn begin_park(&self, deadline: Deadline) -> Begun {
         let token = &self.inner.token;
         if token.load(Ordering::Relaxed) == NOTIFIED {
             // Nobody else takes it. An exchange, since another that comes now is used up too,
@@ -154,9 +154,9 @@ pub(crate) fn park(deadline: Deadline) -> Outcome {
     }
 }
 
-/// Begins that; the error is the outcome, if it is over already.
+/// Begins that.
 #[inline(never)]
-fn begin_park(deadline: Deadline) -> Result<Suspension, Outcome> {
+fn begin_park(deadline: Deadline) -> Begun {
     match hub::current() {
         Some(hub) if !hub.is_root() => hub.with_current_thread(|own| own.begin_park(deadline)),
         _ => Err(current().park(deadline)),

@@ -81,6 +81,7 @@ use crate::sys::origin::Origin;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
+pub(crate) use crate::hub::wait::Begun;
 pub(crate) use crate::hub::wait::Mode;
 pub(crate) use crate::hub::wait::Suspension;
 

@@ -60,7 +60,20 @@ impl Mode {
 #[must_use]
 pub(crate) struct Suspension(Coroutine);
 
+/// A wait that has begun. The error is its outcome, if it is over already: it could not begin,
+/// or was one of those that are not quick.
+pub(crate) type Begun = Result<Suspension, Outcome>;
+
 impl Suspension {
+    /// Waits for the outcome of a wait that has begun.
+    #[inline(always)]
+    pub(crate) fn outcome_of(begun: Begun) -> Outcome {
+        match begun {
+            Ok(suspension) => suspension.suspend(),
+            Err(outcome) => outcome,
+        }
+    }
+
     /// Suspends the coroutine until the loop resumes it.
     #[inline(always)]
     pub(crate) fn suspend(self) -> Outcome {
@@ -114,21 +127,12 @@ impl Hub {
     /// the caller removes its registrations and then throws, or gives an error.
     #[inline(always)]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        match self.begin(deadline, reason, mode) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin(deadline, reason, mode))
     }
 
-    /// Begins a wait that is as that of [`block`](Hub::block). The error is its outcome, if it
-    /// is over already: it could not begin, or was one of those that are not quick.
+    /// Begins a wait that is as that of [`block`](Hub::block).
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         self.check_stack();
         self.begin_with(self.state.borrow_mut(), deadline, reason, mode, |_, _| ())
     }
@@ -144,10 +148,7 @@ impl Hub {
         mode: Mode,
         enqueue: impl FnOnce(&mut State, Ticket),
     ) -> Outcome {
-        match self.begin_with(state, deadline, reason, mode, enqueue) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin_with(state, deadline, reason, mode, enqueue))
     }
 
     #[inline(always)]
@@ -158,7 +159,7 @@ impl Hub {
         reason: Reason,
         mode: Mode,
         enqueue: impl FnOnce(&mut State, Ticket),
-    ) -> Result<Suspension, Outcome> {
+    ) -> Begun {
         let slot = self.current.get();
         let mut findings = Findings::default();
         let State { scheduler, .. } = &mut *state;
@@ -203,15 +204,12 @@ impl Hub {
     /// Lets every other ready task run first. `Interrupted`: it did not.
     #[inline]
     pub(crate) fn yield_now(&self, mode: Mode) -> Outcome {
-        match self.begin_yield(mode) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin_yield(mode))
     }
 
     /// Begins that, as [`begin`](Hub::begin) does a wait.
     #[inline]
-    pub(crate) fn begin_yield(&self, mode: Mode) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin_yield(&self, mode: Mode) -> Begun {
         self.check_stack();
         let slot = self.current.get();
         let mut findings = Findings::default();
@@ -282,7 +280,7 @@ impl Hub {
     /// Leaves it to the caller to suspend the running task, if that is a coroutine and nothing
     /// else is to be done.
     #[inline(always)]
-    fn leave(&self, findings: Findings) -> Result<Suspension, Outcome> {
+    fn leave(&self, findings: Findings) -> Begun {
         let is_plain = !findings.unwinding && !findings.gave_up && !cfg!(feature = "tracing");
         match self.running() {
             Some(coroutine) if is_plain => Ok(Suspension(coroutine)),

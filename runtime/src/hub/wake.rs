@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::Suspension;
@@ -175,15 +176,9 @@ impl Place {
         }
     }
 
-    /// Begins that wait. The error is its outcome, if it is over already; see
-    /// [`Suspension`].
+    /// Begins that wait; see [`Suspension`].
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         match self {
             Place::Task(hub) => hub.begin(deadline, reason, mode),
             Place::Thread(Seat { parker, .. }) => Err(parker.park(deadline)),
@@ -193,10 +188,7 @@ impl Place {
     /// Waits until the name is used, or the deadline, or what `mode` lets through.
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        match self {
-            Place::Task(hub) => hub.block(deadline, reason, mode),
-            Place::Thread(Seat { parker, .. }) => parker.park(deadline),
-        }
+        Suspension::outcome_of(self.begin(deadline, reason, mode))
     }
 }
 
