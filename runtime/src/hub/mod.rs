@@ -360,6 +360,7 @@ impl Hub {
 
     /// Whether a ticket that wakes nobody is that of a wait which is over: not one of an
     /// earlier hub, nor of a task that was given up in its wait.
+    #[cold]
     pub(crate) fn is_late(&self, ticket: Ticket) -> bool {
         let state = self.state.borrow();
         ticket.number.get() >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()

@@ -41,21 +41,17 @@ impl WakeRef {
         if let WakeRef::Task { hub, ticket } = self
             && let Some(own) = hub::current()
             && std::ptr::eq(own.shared(), hub)
-            && own.wake(ticket)
         {
-            return true;
+            return own.wake(ticket) || own.is_late(ticket);
         }
-        self.wake_otherwise()
+        self.wake_elsewhere()
     }
 
-    /// The same for a wait that is not one of this thread's hub, or is over.
+    /// The same for a wait that is not one of this thread's hub.
     #[cold]
-    fn wake_otherwise(self) -> bool {
+    fn wake_elsewhere(self) -> bool {
         match self {
-            WakeRef::Task { hub, ticket } => match hub::current() {
-                Some(own) if std::ptr::eq(own.shared(), hub) => own.is_late(ticket),
-                _ => hub.post_wake(ticket),
-            },
+            WakeRef::Task { hub, ticket } => hub.post_wake(ticket),
             WakeRef::Thread { parker, number } => parker.unpark(number),
         }
     }
