@@ -309,11 +309,6 @@ impl Head {
         self.state.fetch_or(JOINING, Ordering::AcqRel) & DONE == 0
     }
 
-    /// Takes the announcement back.
-    pub(crate) fn stop_joining(&self) {
-        self.state.fetch_and(!JOINING, Ordering::AcqRel);
-    }
-
     /// Announces a joiner that is a task of the coroutine's own hub, by its slot: whoever
     /// could look at it or change the bits is on this thread.
     #[inline]
@@ -323,11 +318,15 @@ impl Head {
         self.state.store(state | JOINING_HOME, Ordering::Relaxed);
     }
 
-    /// Takes the announcement back.
+    /// Takes either announcement back, if there is one.
     #[inline]
-    pub(crate) fn stop_joining_at_home(&self) {
+    pub(crate) fn stop_joining(&self) {
         let state = self.state.load(Ordering::Relaxed);
-        self.state.store(state & !JOINING_HOME, Ordering::Relaxed);
+        if state & JOINING_HOME != 0 {
+            self.state.store(state & !JOINING_HOME, Ordering::Relaxed);
+        } else if state & JOINING != 0 {
+            self.state.fetch_and(!JOINING, Ordering::AcqRel);
+        }
     }
 
     /// Forgets that an earlier kill was swallowed.
