@@ -188,7 +188,7 @@ impl<T> JoinHandle<T> {
         while !head.is_done() {
             // SAFETY: the methods that come here use the handle up, so it is not shared.
             let begun = unsafe { begin_join(head, deadline) };
-            let outcome = Suspension::outcome_of(begun);
+            let outcome = Suspension::outcome_of(begun, deadline);
             head.stop_joining();
             match outcome {
                 Outcome::Woken => {}

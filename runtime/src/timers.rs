@@ -41,6 +41,11 @@ pub(crate) struct TimerKey {
     serial: u64,
 }
 
+impl TimerKey {
+    /// Names none.
+    pub(crate) const NONE: TimerKey = TimerKey { index: 0, serial: 0 };
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     deadline: u64,

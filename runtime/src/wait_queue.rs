@@ -182,7 +182,7 @@ impl<S> WaitQueue<S> {
                     return Ok(taken);
                 }
             };
-            match Suspension::outcome_of(begun) {
+            match Suspension::outcome_of(begun, deadline) {
                 Outcome::Woken => {}
                 outcome if IS_MET => return linked.leave(take).ok_or(outcome),
                 // Dropping `linked` passes on a wake that came meanwhile.

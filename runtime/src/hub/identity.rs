@@ -90,7 +90,7 @@ impl Thread {
     /// Waits for the token. Only for the handle of the running code.
     pub(crate) fn park(&self, deadline: Deadline) -> Outcome {
         match self.begin_park(deadline) {
-            Ok(suspension) => self.end_park(suspension.suspend()),
+            Ok(suspension) => self.end_park(suspension.suspend(deadline)),
             Err(outcome) => outcome,
         }
     }
@@ -149,7 +149,7 @@ impl fmt::Debug for Thread {
 #[inline(always)]
 pub(crate) fn park(deadline: Deadline) -> Outcome {
     match begin_park(deadline) {
-        Ok(suspension) => end_park(suspension.suspend()),
+        Ok(suspension) => end_park(suspension.suspend(deadline)),
         Err(outcome) => outcome,
     }
 }

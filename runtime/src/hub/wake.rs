@@ -184,7 +184,7 @@ impl Place {
     /// Waits until the name is used, or the deadline, or what `mode` lets through.
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        Suspension::outcome_of(self.begin(deadline, reason, mode))
+        Suspension::outcome_of(self.begin(deadline, reason, mode), deadline)
     }
 }
 

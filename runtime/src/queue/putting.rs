@@ -112,7 +112,7 @@ impl<T, O: Order<T>> Core<T, O> {
         let mut item = Some(item);
         loop {
             let outcome = match in_line.begin(&mut item, deadline) {
-                Err(begun) => Suspension::outcome_of(begun),
+                Err(begun) => Suspension::outcome_of(begun, deadline),
                 Ok(result) => return result,
             };
             if let Some(result) = in_line.end(outcome, &mut item) {

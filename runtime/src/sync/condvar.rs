@@ -280,7 +280,7 @@ impl Condvar {
     fn wait_notified(&self, lock: &RawLock, deadline: Deadline) -> bool {
         let node = pin!(Node::new(0));
         let waits = Waits { condvar: self, node: node.as_ref() };
-        let outcome = Suspension::outcome_of(waits.begin(lock, deadline));
+        let outcome = Suspension::outcome_of(waits.begin(lock, deadline), deadline);
         waits.end(outcome)
     }
 

@@ -244,7 +244,7 @@ impl Event {
         let node = pin!(Node::new(0));
         let in_line = InLine { event: self, node: node.as_ref() };
         while let Some(begun) = in_line.begin(deadline, what) {
-            match Suspension::outcome_of(begun) {
+            match Suspension::outcome_of(begun, deadline) {
                 Outcome::Woken if !in_line.node.is_linked() => {
                     mem::forget(in_line);
                     return true;

@@ -100,7 +100,7 @@ impl Permits {
         let node = node.as_ref();
         let in_line = InLine { permits: self, node, wanted };
         while let Some(begun) = in_line.begin(deadline) {
-            match Suspension::outcome_of(begun) {
+            match Suspension::outcome_of(begun, deadline) {
                 Outcome::Woken => {}
                 // Called in the meantime: it has its permits after all.
                 Outcome::TimedOut if !node.is_linked() => {}

@@ -83,9 +83,12 @@ impl<T> Receiving<T> {
     }
 
     /// Takes a value, waiting for one so long.
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive_timeout(&self, timeout: Duration) -> Result<T, Missing> {
-        self.take_at_once().map_or_else(|| self.wait(Deadline::after(timeout)), Ok)
+        match self.take_at_once() {
+            Some(value) => Ok(value),
+            None => self.wait(Deadline::after(timeout)),
+        }
     }
 
     /// Takes a value that is there, and counts that.
@@ -173,7 +176,7 @@ impl<T> Receiving<T> {
         let node = pin!(Node::carrying(()));
         let mut waiting = Waiting { receiver: self, node: node.as_ref(), was_linked: false };
         loop {
-            let outcome = Suspension::outcome_of(waiting.begin(deadline));
+            let outcome = Suspension::outcome_of(waiting.begin(deadline), deadline);
             if outcome == Outcome::Interrupted {
                 if !waiting.is_met() {
                     drop(waiting);

@@ -49,14 +49,14 @@ pub(crate) struct Suspension(std::convert::Infallible);
 pub(crate) type Begun = Result<Suspension, Outcome>;
 
 impl Suspension {
-    pub(crate) fn outcome_of(begun: Begun) -> Outcome {
+    pub(crate) fn outcome_of(begun: Begun, deadline: Deadline) -> Outcome {
         match begun {
-            Ok(suspension) => suspension.suspend(),
+            Ok(suspension) => suspension.suspend(deadline),
             Err(outcome) => outcome,
         }
     }
 
-    pub(crate) fn suspend(self) -> Outcome {
+    pub(crate) fn suspend(self, _deadline: Deadline) -> Outcome {
         match self.0 {}
     }
 }
