@@ -208,15 +208,26 @@ impl<T> JoinHandle<T> {
 /// [`stop_joining`](Head::stop_joining).
 #[inline(never)]
 unsafe fn begin_join(head: &Head, deadline: Deadline) -> Begun {
-    let reason = Reason::Join(head.id);
     if let Some(hub) = hub::current()
         && head.is_of(hub)
     {
         assert!(head.slot() != Some(hub.slot()), "a coroutine cannot join itself");
         hub.check_caller();
         head.start_joining_at_home(hub.slot());
-        return hub.begin(deadline, reason, Mode::Plain);
+        return hub.begin(deadline, Reason::Join(head.id), Mode::Plain);
     }
+    // SAFETY: as the caller vouches.
+    unsafe { begin_elsewhere(head, deadline) }
+}
+
+/// The same for one of another hub, or on a thread that has none.
+///
+/// # Safety
+///
+/// As for [`begin_join`].
+#[cold]
+#[inline(never)]
+unsafe fn begin_elsewhere(head: &Head, deadline: Deadline) -> Begun {
     if head.lose_if_orphaned() {
         return Err(Outcome::Woken);
     }
@@ -225,7 +236,7 @@ unsafe fn begin_join(head: &Head, deadline: Deadline) -> Begun {
     if !unsafe { head.start_joining(place.wake_ref()) } {
         return Err(Outcome::Woken);
     }
-    place.begin(deadline, reason, Mode::Plain)
+    place.begin(deadline, Reason::Join(head.id), Mode::Plain)
 }
 
 /// Asks a coroutine to end; see [`JoinHandle::kill`].
