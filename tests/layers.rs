@@ -35,7 +35,14 @@ const HOUSES: [House; 3] = [
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::blocks", "sys::frames", "sys::modules", "sys::registers"],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
-            &["sys::epoll", "sys::file", "sys::futex", "sys::pidfd", "sys::sigaction"],
+            &[
+                "sys::epoll",
+                "sys::file",
+                "sys::futex",
+                "sys::pages",
+                "sys::pidfd",
+                "sys::sigaction",
+            ],
             &["sys::threads"],
             &["sys::lock"],
             &["sys::fork", "sys::pipe"],

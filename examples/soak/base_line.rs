@@ -29,7 +29,8 @@ use crate::heap;
 /// and their number is limited.
 const MAPPINGS_MORE: u64 = 100;
 /// Beside the double of what was allocated then: tables, such as that of the tasks, are as long as
-/// in their busiest moment, and may have doubled once since.
+/// in their busiest moment, and may have doubled once since. What is left by each call shows from
+/// the third lull on, if it is much; `tests/leaks` is there for the rest.
 const ALLOCATED_MORE: u64 = 256 << 10;
 /// A thread that idles has some pages of its stack. AddressSanitizer keeps 256 MiB of what was
 /// freed in areas of its own, with notes on each.

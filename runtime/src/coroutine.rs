@@ -152,10 +152,10 @@ pub(crate) const RECORD_OFFSETS: [usize; 3] =
 impl Coroutine {
     /// Puts a coroutine on a stack. It has no job yet.
     #[cold]
-    pub(crate) fn new(stack: Stack, spawned_at: &'static Location<'static>) -> Coroutine {
+    pub(crate) fn new(stack: Stack) -> Coroutine {
         let coroutine = Coroutine::at_top(&stack);
         // SAFETY: the stack is bound here and used by nobody, and this is the record's place.
-        unsafe { prepare(coroutine.record, stack, spawned_at) };
+        unsafe { prepare(coroutine.record, stack) };
         coroutine
     }
 
@@ -166,8 +166,8 @@ impl Coroutine {
     /// The stack must be one that [`stack`](Coroutine::stack) gave, and what is at its top
     /// be as it was then.
     #[inline]
-    pub(crate) unsafe fn on(stack: Stack, spawned_at: &'static Location<'static>) -> Coroutine {
-        if STAYS { Coroutine::at_top(&stack) } else { Coroutine::new(stack, spawned_at) }
+    pub(crate) unsafe fn on(stack: Stack) -> Coroutine {
+        if STAYS { Coroutine::at_top(&stack) } else { Coroutine::new(stack) }
     }
 
     /// The coroutine whose record is at the top of a stack, or will be.
@@ -401,7 +401,7 @@ impl Coroutine {
 /// # Safety
 ///
 /// `record` must be the place for it on the stack, which nobody else uses.
-unsafe fn prepare(record: NonNull<Record>, stack: Stack, spawned_at: &'static Location<'static>) {
+unsafe fn prepare(record: NonNull<Record>, stack: Stack) {
     let place = Place {
         base: StackPointer::new(record.addr().get()).expect("a record is not at address zero"),
         limit: StackPointer::new(stack.guard_low()).expect("a stack is not at address zero"),
@@ -433,7 +433,7 @@ unsafe fn prepare(record: NonNull<Record>, stack: Stack, spawned_at: &'static Lo
     let new = Record {
         switch,
         yielder: Cell::new(ptr::null()),
-        occupant: Occupant::new(stack, spawned_at),
+        occupant: Occupant::new(stack),
         job: Cell::new(Job::NONE),
         locals: ManuallyDrop::new(OnceCell::new()),
     };

@@ -254,8 +254,7 @@ pub(crate) fn kill(head: &Head) -> bool {
 /// Waits until a coroutine that was killed has ended. False if the time was up first, or if
 /// it swallowed the kill every time.
 pub(crate) fn wait_for_fate(head: &Head, deadline: Deadline) -> bool {
-    head.start_watching();
-    match head.watchers.wait(deadline, What::Kill, Mode::Plain, |()| head.fate()) {
+    match head.start_watching().wait(deadline, What::Kill, Mode::Plain, |()| head.fate()) {
         Ok(ended) => ended,
         Err(Outcome::Interrupted) => interrupted(),
         Err(_) => false,

@@ -44,9 +44,15 @@ pub(crate) struct Occupant {
 }
 
 impl Occupant {
-    pub(crate) fn new(stack: Stack, spawned_at: &'static Location<'static>) -> Occupant {
-        let name = AtomicPtr::new(ptr::dangling_mut());
-        Occupant { stack, id: 0, name, name_bytes: AtomicUsize::new(0), spawned_at }
+    /// Describes a coroutine that has no job yet.
+    pub(crate) fn new(stack: Stack) -> Occupant {
+        Occupant {
+            stack,
+            id: 0,
+            name: AtomicPtr::new(ptr::dangling_mut()),
+            name_bytes: AtomicUsize::new(0),
+            spawned_at: Location::caller(),
+        }
     }
 
     /// Makes it the description of the next one on the stack, which has no name yet.

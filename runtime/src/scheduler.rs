@@ -16,14 +16,15 @@ use std::num::NonZeroU64;
 
 use crate::order::CHOICES_MAX;
 use crate::order::Order;
+use crate::sys::pages::Pages;
 
 /// The tasks of one hub.
 #[derive(Debug)]
 pub(crate) struct Scheduler<T> {
-    /// Where the entries are, for a debugger, which cannot know how a `Vec` keeps that.
+    /// Where the entries are, for a debugger.
     pub(crate) table: Table,
     /// A slot keeps its entry when its task has ended: the next one is written in its place.
-    entries: Vec<Entry<T>>,
+    entries: Pages<Entry<T>>,
     /// The slot that is used next; `NO_SLOT` if all are in use.
     vacant: u32,
     /// How many are in use.
@@ -101,7 +102,7 @@ impl<T> Scheduler<T> {
         let next_ticket = NonZeroU64::new(first_ticket).expect("tickets are numbered from one");
         Scheduler {
             table: Table { address: 0, len: 0 },
-            entries: Vec::new(),
+            entries: Pages::new(),
             vacant: NO_SLOT,
             len: 0,
             first: 0,

@@ -393,12 +393,11 @@ impl<T> Waitable for JoinHandle<T> {
 
     fn link(&self, spot: &Spot<'_>) -> bool {
         let head = self.side.head();
-        head.start_watching();
-        head.watchers.link_unless(spot, |()| head.is_done())
+        head.start_watching().link_unless(spot, |()| head.is_done())
     }
 
     fn unlink(&self, node: Pin<&Node>) -> bool {
-        self.side.head().watchers.unlink(node)
+        self.side.head().watchers().is_some_and(|watchers| watchers.unlink(node))
     }
 
     fn pass_on(&self) {

@@ -10,6 +10,8 @@
 // A test that cannot go on says so by a panic; which row it is at goes to stderr.
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
+#[path = "../it/full_listener.rs"]
+mod full_listener;
 #[path = "../it/support.rs"]
 #[allow(dead_code)]
 mod support;

@@ -26,7 +26,7 @@ use corovent::yield_now;
 use crate::support::Log;
 use crate::support::run;
 use crate::support::was_killed;
-use crate::timeouts::full_listener;
+use crate::timeouts::full_addr;
 use crate::timeouts::pair;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -189,8 +189,8 @@ fn one_that_waits_for_a_socket_unwinds_from_its_wait() {
             drop(client.write_all(&vec![0; 64 << 20]));
         }),
         ("accept", || drop(TcpListener::bind("127.0.0.1:0").unwrap().accept())),
-        ("connect", || drop(TcpStream::connect(full_listener().1))),
-        ("connect_timeout", || drop(TcpStream::connect_timeout(&full_listener().1, LONG))),
+        ("connect", || drop(TcpStream::connect(full_addr()))),
+        ("connect_timeout", || drop(TcpStream::connect_timeout(&full_addr(), LONG))),
     ];
     for (name, wait) in waits {
         run(|| {

@@ -5,6 +5,7 @@
 // A test that cannot go on says so by a panic; children print to their parent.
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod full_listener;
 mod support;
 
 mod async_results;

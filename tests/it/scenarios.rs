@@ -22,10 +22,10 @@ use corovent::thread::park_timeout;
 use corovent::timeout;
 use corovent::yield_now;
 
+use crate::full_listener::FullListener;
 use crate::support::Log;
 use crate::support::run;
 use crate::support::was_killed;
-use crate::tcp::FullListener;
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(2);

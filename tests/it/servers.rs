@@ -340,7 +340,7 @@ fn a_stop_serves_all_of_a_short_queue() {
 }
 
 /// Whoever is served first need not be the first of these.
-fn ping_at_once(streams: impl IntoIterator<Item = TcpStream>) {
+fn ping_at_once<S: Read + Write + 'static>(streams: impl IntoIterator<Item = S>) {
     let clients: Vec<_> = streams.into_iter().map(|stream| spawn(move || ping(stream))).collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
@@ -585,31 +585,30 @@ pub(crate) fn cpu_time() -> Duration {
     of(usage.ru_utime) + of(usage.ru_stime)
 }
 
+/// Over a Unix socket: whoever has connected is in the queue.
 #[test]
 fn a_stop_while_the_limit_is_reached_serves_those_that_wait_or_kills_them() {
     run(|| {
-        for time in [LONG, SHORT] {
-            let server = quiet().limit(1).bind(ANY, |stream, _| echo(stream)).unwrap();
-            let addr = server.local_addr();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        for is_cut_short in [false, true] {
+            let server = quiet().limit(1).bind_unix(&path, |stream, _| echo(stream)).unwrap();
             server.start().unwrap();
-            let streams: Vec<_> = (0..4).map(|_| TcpStream::connect(addr).unwrap()).collect();
+            let streams: Vec<_> = (0..4).map(|_| UnixStream::connect(&path).unwrap()).collect();
             ping(&streams[0]);
-            let stopper = server.handle();
-            let stopper = spawn(move || stopper.stop(time));
-            until(|| refuses(addr));
-            if time == LONG {
-                ping_at_once(streams);
-            }
-            let report = stopper.join().unwrap();
-            let (finished, killed) = (report.finished, report.killed.len());
-            assert!(report.stuck.is_empty());
-            // The first look may have been in time to be one more.
-            if time == LONG {
-                assert!(killed == 0 && (4..=5).contains(&finished), "{report}");
+            assert_eq!(server.stats().accepted, 1);
+            server.handle().request_stop(LONG);
+            // The stop takes in the others, who now wait for the first one's permit.
+            until(|| server.stats().accepted == 4);
+            let report = if is_cut_short {
+                server.stop(Duration::ZERO)
             } else {
-                // On a slow machine the time is up before the queue is looked at.
-                assert!((1..=5).contains(&killed) && finished <= 1, "{report}");
-            }
+                ping_at_once(streams);
+                server.stop(LONG)
+            };
+            assert!(report.stuck.is_empty());
+            let ends = if is_cut_short { (0, 4) } else { (4, 0) };
+            assert_eq!((report.finished, report.killed.len()), ends, "{report}");
         }
     });
 }

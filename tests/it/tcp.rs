@@ -20,6 +20,7 @@ use corovent::spawn;
 use corovent::timeout;
 use corovent::yield_now;
 
+use crate::full_listener::FullListener;
 use crate::support::run;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -118,26 +119,6 @@ fn a_connect_that_times_out_says_so() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(timeout(SHORT, || TcpStream::connect(full.addr)).is_err());
     });
-}
-
-pub(crate) struct FullListener {
-    pub(crate) addr: SocketAddr,
-    _listener: std::net::TcpListener,
-    _clients: Vec<std::net::TcpStream>,
-}
-
-impl FullListener {
-    pub(crate) fn new() -> FullListener {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // SAFETY: listen(2) may be called again; it only makes the queue short.
-        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
-        let addr = listener.local_addr().unwrap();
-        // The queue has room for one; an answer that is only late must not pass for none.
-        let first = std::net::TcpStream::connect(addr).unwrap();
-        let fill = || std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(50)).ok();
-        let clients = std::iter::once(first).chain(std::iter::from_fn(fill)).collect();
-        FullListener { addr, _clients: clients, _listener: listener }
-    }
 }
 
 #[test]

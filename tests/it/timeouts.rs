@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::Read;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use corovent::thread::park_timeout;
 use corovent::timeout;
 use corovent::yield_now;
 
+use crate::full_listener::FullListener;
 use crate::support::Log;
 use crate::support::run;
 
@@ -114,8 +116,8 @@ fn an_outer_timeout_is_not_lost() {
         ("pipe write", || drop(pipe().map(|(_rest, mut end)| end.write_all(&[0; 1 << 17])))),
         ("output", || drop(Command::new("sleep").arg("1000").output())),
         ("status", || drop(Command::new("sleep").arg("1000").status())),
-        ("connect", || drop(TcpStream::connect(full_listener().1))),
-        ("connect_timeout", || drop(TcpStream::connect_timeout(&full_listener().1, LONG))),
+        ("connect", || drop(TcpStream::connect(full_addr()))),
+        ("connect_timeout", || drop(TcpStream::connect_timeout(&full_addr(), LONG))),
         ("catch_unwind", || {
             while corovent::catch_unwind(|| sleep(LONG)).is_err() {
                 yield_now();
@@ -179,25 +181,11 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-thread_local! {
-    static FULL: (std::net::TcpListener, Vec<std::net::TcpStream>) = {
-        use std::os::fd::AsRawFd;
+/// An address that answers nothing.
+pub(crate) fn full_addr() -> SocketAddr {
+    thread_local!(static FULL: FullListener = FullListener::new());
 
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // SAFETY: listen(2) may be called again; it only makes the queue short.
-        unsafe { libc::listen(listener.as_raw_fd(), 0) };
-        let addr = listener.local_addr().unwrap();
-        // The queue has room for one; an answer that is only late must not pass for none.
-        let first = std::net::TcpStream::connect(addr).unwrap();
-        let fill = || std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(50)).ok();
-        let clients = std::iter::once(first).chain(std::iter::from_fn(fill)).collect();
-        (listener, clients)
-    };
-}
-
-/// A listener whose queue is full: connecting to it is never answered.
-pub(crate) fn full_listener() -> ((), std::net::SocketAddr) {
-    ((), FULL.with(|(listener, _)| listener.local_addr().unwrap()))
+    FULL.with(|full| full.addr)
 }
 
 #[test]

@@ -94,6 +94,29 @@ fn one_that_waits_for_itself_panics() {
     });
 }
 
+/// Nobody is waited for then, and so not the caller either.
+#[test]
+fn one_that_finds_enough_ends_may_be_among_those() {
+    run(|| {
+        let (sender, receiver) = corovent::sync::mpsc::channel();
+        let (done, is_done) = corovent::sync::mpsc::channel();
+        let task = spawn(move || {
+            let own: JoinHandle<()> = receiver.recv().unwrap();
+            let ended = [spawn(|| ()), spawn(|| ())];
+            until_quiet();
+            let tasks = [&own, &ended[0], &ended[1]];
+            assert_eq!(wait_any(tasks), Some(1));
+            assert_eq!(wait_any_timeout(tasks, LONG), Some(1));
+            assert_eq!(wait_count(tasks, 2), [1, 2]);
+            assert_eq!(wait_count_timeout(tasks, 2, LONG), [1, 2]);
+            assert!(wait_count(tasks, 0).is_empty());
+            done.send(()).unwrap();
+        });
+        sender.send(task).unwrap();
+        is_done.recv().expect("the coroutine has not panicked");
+    });
+}
+
 #[test]
 fn those_that_have_not_ended_are_given_back() {
     run(|| {

@@ -30,6 +30,9 @@ use crate::tables::Tables;
 const SHORT_BYTES: usize = 64;
 /// With so many connections system calls are counted, and no more: `perf` needs descriptors.
 const COUNTED_AT_MOST: usize = 1_000;
+/// Calls are counted so often: a load that is kept waiting for its processor sends less at once,
+/// and so makes the server poll more often.
+const COUNTS_MAX: u32 = 3;
 
 pub(crate) fn run(plan: &Plan) -> io::Result<()> {
     let limit = raise_fd_limit();
@@ -143,7 +146,11 @@ impl Race {
         thread::sleep(plan.idle);
         for ((runner, before), after) in self.runners.iter().zip(before).zip(used()?) {
             let us = (after - before) as f64 / 1e3 / plan.idle.as_secs_f64();
-            Line::new("echo idle", &case, &runner.name, us, "us/s").print();
+            let mut line = Line::new("echo idle", &case, &runner.name, us, "us/s");
+            if runner.is_corovent() {
+                line.mark = Some(0.0);
+            }
+            line.print();
         }
         Ok(())
     }
@@ -181,21 +188,25 @@ impl Race {
     }
 
     fn count_calls(&mut self, plan: &Plan, bytes: usize, case: &str) {
-        for runner in &mut self.runners {
-            let Runner { server, load, .. } = runner;
-            match system_calls::count(server.pid(), || load.run(bytes, plan.slot)) {
-                Ok((done, calls)) => {
-                    let mut line =
-                        Line::new("echo calls", case, &runner.name, calls / done.requests, "");
-                    if runner.is_corovent() && self.connections >= 50 {
-                        line.mark = Some(2.1);
-                    }
-                    line.print();
-                }
-                Err(error) => {
-                    skip(&format!("calls of {}, {case}", runner.name), &error.to_string())
+        let mut counted: Vec<Vec<f64>> = vec![Vec::new(); self.runners.len()];
+        for round in 0..plan.rounds.min(COUNTS_MAX) as usize {
+            for turn in self.order(round) {
+                let Runner { server, load, name, .. } = &mut self.runners[turn];
+                match system_calls::count(server.pid(), || load.run(bytes, plan.slot)) {
+                    Ok((done, calls)) => counted[turn].push(calls / done.requests),
+                    Err(error) => skip(&format!("calls of {name}, {case}"), &error.to_string()),
                 }
             }
+        }
+        for (runner, counts) in self.runners.iter().zip(counted) {
+            if counts.is_empty() {
+                continue;
+            }
+            let mut line = Line::new("echo calls", case, &runner.name, median(counts), "");
+            if runner.is_corovent() && self.connections >= 50 {
+                line.mark = Some(2.1);
+            }
+            line.print();
         }
     }
 

@@ -158,7 +158,12 @@ fn heading(bench: &Bench) -> String {
 fn cell(bench: &Bench, case: &Case, entry: &Entry) -> String {
     let median = number(entry.spread().median);
     let Some(own) = case.entry(OWN).filter(|own| own.who != entry.who) else { return median };
-    let text = format!("{median} ({:.2}×)", entry.ratio_to(own).median);
+    let ratio = entry.ratio_to(own).median;
+    if ratio.is_nan() {
+        // Both are nothing.
+        return median;
+    }
+    let text = format!("{median} ({ratio:.2}×)");
     if entry.is_ahead_of(own, bench.better) { format!("**{text}**") } else { text }
 }
 

@@ -451,8 +451,8 @@ fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Re
     let coroutine = match stacks.bind_warm(task.class) {
         // SAFETY: what came back was given by `Coroutine::stack`, and a warm one's upper end is as
         // it was then.
-        Some(stack) => unsafe { Coroutine::on(stack, task.spawned_at) },
-        None => Coroutine::new(stacks.bind_cold(task.class)?, task.spawned_at),
+        Some(stack) => unsafe { Coroutine::on(stack) },
+        None => Coroutine::new(stacks.bind_cold(task.class)?),
     };
     let body = task.body.expect("a task that has not run has a body");
     let job = body.job(slot, task.interrupts.serve_kill());

@@ -21,7 +21,6 @@ use crate::hub::task::check_end;
 use crate::packet::ABANDONED;
 use crate::packet::DONE;
 use crate::packet::DROPPED;
-use crate::packet::FullPacket;
 use crate::packet::Head;
 use crate::packet::JOINING;
 use crate::packet::JOINING_HOME;
@@ -32,6 +31,7 @@ use crate::packet::Observer;
 use crate::packet::PANICKED;
 use crate::packet::Packet;
 use crate::packet::RELEASED;
+use crate::packet::Unrun;
 use crate::packet::WAS_KILLED;
 use crate::packet::WATCHED;
 use crate::packet::note_unseen;
@@ -58,7 +58,7 @@ impl<F: FnOnce() -> T, T> Calls<F, T> {
 ///
 /// # Safety
 ///
-/// `data` must be the `FullPacket<F, T>` of the task in `slot`, which has not run, on its own
+/// `data` must be the packet, for `F` and `T`, of the task in `slot`, which has not run, on its own
 /// stack.
 unsafe fn run<F: FnOnce() -> T, T>(data: NonNull<()>, slot: u32, killed: bool) {
     let packet: NonNull<Packet<T>> = data.cast();
@@ -106,15 +106,16 @@ unsafe fn tell_name(head: &Head) {
 /// As for [`run`].
 #[inline]
 unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
-    let full: *const FullPacket<F, T> = data.as_ptr().cast();
+    let unrun: *const Unrun<F> = data.as_ptr().cast();
     // SAFETY: the packet lives until `finish`.
-    let cell = unsafe { &(*full).closure };
+    let cell = unsafe { &(*unrun).closure };
     // SAFETY: the closure is the task's alone, and is taken once, here.
     let closure = unsafe { cell.get().read() };
     // SAFETY: it was there since the packet was made.
     let closure = unsafe { closure.assume_init() };
-    // SAFETY: the packet lives until `finish`.
-    let packet = unsafe { &(*full).packet };
+    let packet: *const Packet<T> = data.as_ptr().cast();
+    // SAFETY: the packet lives until `finish`, and the place of the closure is the result's now.
+    let packet = unsafe { &*packet };
     let head = &packet.head;
     let run =
         AssertUnwindSafe(move || if killed { drop_killed(closure, head) } else { Ok(closure()) });
@@ -274,14 +275,10 @@ unsafe fn finish_shared<T>(packet: NonNull<Packet<T>>, bits: u32) {
     if before & LINKED != 0 {
         head.tell_links();
     }
-    let joiner = (before & JOINING != 0).then(|| {
-        // SAFETY: since `DONE` is set the joiner writes no other name.
-        let joiner = unsafe { head.joiner.get().read() };
-        // SAFETY: it had written this one before it set `JOINING`.
-        unsafe { joiner.assume_init() }
-    });
+    // SAFETY: `DONE` is set.
+    let joiner = (before & JOINING != 0).then(|| unsafe { head.joiner() });
     let home_joiner = head.home_joiner.load(Ordering::Relaxed);
-    head.watchers.wake_all();
+    head.wake_watchers();
     let free = head.free;
     if head.state.fetch_or(RELEASED, Ordering::AcqRel) & DROPPED != 0 {
         // The handle's side has taken the result already.
@@ -356,8 +353,8 @@ unsafe fn kill_ignored<T>(data: NonNull<()>) {
     // SAFETY: the task has not ended, so its packet is valid.
     let head = unsafe { &(*packet).head };
     head.state.fetch_or(KILL_IGNORED, Ordering::AcqRel);
-    head.watchers.wake_all();
-    if let Some(links) = head.links() {
+    head.wake_watchers();
+    if let Some(links) = head.known_links() {
         links.tell_ignored();
     }
     if let Some(observer) = head.observer {

@@ -63,7 +63,7 @@ pub(crate) struct Links {
 
 impl Links {
     #[expect(clippy::arc_with_non_send_sync, reason = "the links that cross threads may")]
-    fn new() -> Arc<Links> {
+    pub(super) fn new() -> Arc<Links> {
         Arc::new(Links { newest: Lock::new(None) })
     }
 
@@ -129,7 +129,7 @@ impl Head {
             return Err(link);
         }
         let owner = link.owner();
-        let links = self.extras().links.get_or_init(|| Box::new(Links::new()));
+        let links = self.links();
         links.push(link);
         if self.state.fetch_or(LINKED, Ordering::AcqRel) & DONE == 0 {
             return Ok(links);
@@ -141,18 +141,14 @@ impl Head {
     /// Takes back a link that was added for an owner, if the end has not come first. For the
     /// handle's side.
     pub(crate) fn remove_link(&self, owner: usize) -> Chain {
-        self.links()?.remove(owner)
-    }
-
-    pub(super) fn links(&self) -> Option<&Arc<Links>> {
-        self.extras.get()?.links.get()
+        self.known_links()?.remove(owner)
     }
 
     /// Tells the links of the end. For the task's side, after `DONE`.
     #[cold]
     pub(super) fn tell_links(&self) {
         let outcome = outcome_of(self.state.load(Ordering::Acquire));
-        if let Some(links) = self.links() {
+        if let Some(links) = self.known_links() {
             links.tell(outcome);
         }
     }

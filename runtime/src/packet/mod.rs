@@ -1,8 +1,8 @@
 //! What a coroutine and its handle share: the closure, then the result.
 //!
-//! Both live in one allocation, the packet. The task's side is used on its hub's thread
-//! only; the handle's side wherever the handle is. Bits of one word say how far each has
-//! come, and the side that comes last frees it.
+//! Both live in one allocation, the packet, in the same place of it. The task's side is used on
+//! its hub's thread only; the handle's side wherever the handle is. Bits of one word say how far
+//! each has come, and the side that comes last frees it.
 //!
 //! ```text
 //!   task:    execute ─► DONE ─► wake who waits ─► RELEASED ─┐
@@ -18,6 +18,7 @@
 #![allow(unsafe_code)]
 
 mod body;
+mod extras;
 pub(crate) mod links;
 
 use std::alloc::Layout;
@@ -29,7 +30,6 @@ use std::mem::ManuallyDrop;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::thread;
 
 use once_cell::race::OnceBox;
@@ -38,18 +38,15 @@ use crate::error::Abandoned;
 use crate::error::is_interrupt;
 use crate::hub;
 use crate::hub::Hub;
-use crate::hub::identity::Thread;
 use crate::hub::shared::Message;
 use crate::hub::shared::SharedRecord;
 use crate::hub::task::Body;
-use crate::hub::wake::WakeRef;
 use crate::packet::body::Calls;
-use crate::packet::links::Links;
+use crate::packet::extras::Extras;
 use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::blocks;
-use crate::wait_queue::WaitQueue;
 
 pub(crate) use crate::packet::body::drop_quietly;
 pub use crate::packet::links::Outcome;
@@ -60,7 +57,7 @@ pub(crate) struct HandleSide<T> {
     _result: PhantomData<T>,
 }
 
-/// The part of the packet that does not depend on the closure.
+/// The packet as the handle knows it, and the task once the closure has ended.
 #[repr(C)]
 struct Packet<T> {
     head: Head,
@@ -68,7 +65,8 @@ struct Packet<T> {
     result: UnsafeCell<MaybeUninit<thread::Result<T>>>,
 }
 
-/// The part that depends on neither.
+/// The part that does not depend on what is run. Kept small, since a million may be made before
+/// the first of them runs.
 pub(crate) struct Head {
     /// The bits below.
     state: AtomicU32,
@@ -78,13 +76,8 @@ pub(crate) struct Head {
     hub: SharedRecord,
     /// The first ticket of the hub, which tells it from one that has its record later.
     hub_number: u64,
-    /// Who is in `join`. Written by the joiner, and only while neither it nor the end is
-    /// announced; read by the task's side once `DONE` keeps it from changing.
-    joiner: UnsafeCell<MaybeUninit<WakeRef>>,
     /// Who is in `join`, if it is a task of the same hub: its slot.
     home_joiner: AtomicU32,
-    /// Those in `kill_timeout`.
-    pub(crate) watchers: WaitQueue<()>,
     /// What few coroutines need, made when asked for.
     extras: ManuallyDrop<OnceBox<Extras>>,
     /// What is told when the coroutine has ended, such as its scope.
@@ -93,19 +86,19 @@ pub(crate) struct Head {
     free: unsafe fn(NonNull<()>),
 }
 
-/// What the packets of few coroutines have; it lives as long as they.
-struct Extras {
-    /// The handle and the name.
-    thread: Thread,
-    links: OnceBox<Arc<Links>>,
-}
-
-/// A packet with its closure: what is allocated.
+/// The packet before the closure is run.
 #[repr(C)]
-struct FullPacket<F, T> {
-    packet: Packet<T>,
+struct Unrun<F> {
+    head: Head,
     /// Valid until the task's side takes it; leaked if that never happens.
     closure: UnsafeCell<MaybeUninit<F>>,
+}
+
+/// What is allocated. The head is in the same place of both, and outlives the change.
+#[repr(C)]
+union FullPacket<F, T> {
+    unrun: ManuallyDrop<Unrun<F>>,
+    packet: ManuallyDrop<Packet<T>>,
 }
 
 /// Whoever is told of a coroutine's end.
@@ -187,17 +180,14 @@ where
         id: birth.id,
         hub: birth.hub,
         hub_number: birth.hub_number,
-        joiner: UnsafeCell::new(MaybeUninit::uninit()),
         home_joiner: AtomicU32::new(NO_SLOT),
-        watchers: WaitQueue::new(()),
         extras: ManuallyDrop::new(extras),
         observer: birth.observer,
         free: free::<F, T>,
     };
-    let packet: Packet<T> = Packet { head, result: UnsafeCell::new(MaybeUninit::uninit()) };
-    let closure = UnsafeCell::new(MaybeUninit::new(closure));
+    let unrun = Unrun { head, closure: UnsafeCell::new(MaybeUninit::new(closure)) };
     // SAFETY: it was allocated for a packet of these types, and is nobody's yet.
-    unsafe { full.write(FullPacket { packet, closure }) };
+    unsafe { full.cast().write(unrun) };
     let handle = HandleSide { packet: full.cast(), _result: PhantomData };
     // SAFETY: the packet is of these types, and freed after both sides are through.
     let body = unsafe { Body::new(full.cast(), Calls::<F, T>::TABLE) };
@@ -295,20 +285,6 @@ impl Head {
         }
     }
 
-    /// Announces a joiner by the name of its wait. False if the coroutine has ended.
-    ///
-    /// # Safety
-    ///
-    /// The caller must have the handle to itself until it has called
-    /// [`stop_joining`](Head::stop_joining).
-    pub(crate) unsafe fn start_joining(&self, joiner: WakeRef) -> bool {
-        let cell = self.joiner.get();
-        // SAFETY: the caller has the one handle to itself and no joining bit is set, so
-        // nobody reads the cell.
-        unsafe { cell.write(MaybeUninit::new(joiner)) };
-        self.state.fetch_or(JOINING, Ordering::AcqRel) & DONE == 0
-    }
-
     /// Announces a joiner that is a task of the coroutine's own hub, by its slot: whoever
     /// could look at it or change the bits is on this thread.
     #[inline]
@@ -334,34 +310,11 @@ impl Head {
         self.state.fetch_and(!KILL_IGNORED, Ordering::Relaxed);
     }
 
-    /// Makes the end, and a kill that was swallowed, wake the watchers.
-    pub(crate) fn start_watching(&self) {
-        self.state.fetch_or(WATCHED, Ordering::AcqRel);
-    }
-
     /// What a watcher waits for: true if the coroutine has ended, false if it swallowed its
     /// kill.
     pub(crate) fn fate(&self) -> Option<bool> {
         let state = self.state.load(Ordering::Acquire);
         (state & (DONE | KILL_IGNORED) != 0).then_some(state & DONE != 0)
-    }
-
-    /// The handle that names and unparks the coroutine, made when first asked for.
-    pub(crate) fn thread(&self) -> &Thread {
-        &self.extras().thread
-    }
-
-    fn extras(&self) -> &Extras {
-        self.extras.get_or_init(|| Box::new(Extras::new(self.id, None)))
-    }
-
-    /// The name, or an empty one.
-    #[inline]
-    fn name(&self) -> &str {
-        match self.extras.get() {
-            Some(extras) => extras.thread.name().unwrap_or(""),
-            None => "",
-        }
     }
 }
 
@@ -370,20 +323,8 @@ impl Drop for Head {
     fn drop(&mut self) {
         // The most of them have none, and are not to pay for the call.
         if self.extras.get().is_some() {
-            drop_extras(&mut self.extras);
+            extras::drop_extras(&mut self.extras);
         }
-    }
-}
-
-#[cold]
-fn drop_extras(extras: &mut ManuallyDrop<OnceBox<Extras>>) {
-    // SAFETY: the head is being dropped, so nobody uses them afterwards.
-    unsafe { ManuallyDrop::drop(extras) };
-}
-
-impl Extras {
-    fn new(id: u64, name: Option<Box<str>>) -> Extras {
-        Extras { thread: Thread::new(id, name), links: OnceBox::new() }
     }
 }
 
@@ -454,9 +395,9 @@ pub(crate) fn unseen_panics() -> u64 {
 /// The body must be unused, and `F` the closure's type.
 pub(crate) unsafe fn discard<F, T>(body: Body, handle: HandleSide<T>) {
     mem::forget(handle);
-    let full: NonNull<FullPacket<F, T>> = body.data().cast();
+    let unrun: NonNull<Unrun<F>> = body.data().cast();
     // SAFETY: neither side was used, so the packet is there, and this is the only pointer to it.
-    let cell = unsafe { &(*full.as_ptr()).closure };
+    let cell = unsafe { &(*unrun.as_ptr()).closure };
     // SAFETY: as above, so nobody else uses the cell.
     let closure = unsafe { cell.get().read() };
     // SAFETY: as above; what is left is not used any more.
@@ -479,9 +420,9 @@ fn allocate<F, T>() -> NonNull<FullPacket<F, T>> {
 ///
 /// `data` must be a `FullPacket<F, T>` that neither side uses any more.
 unsafe fn free<F, T>(data: NonNull<()>) {
-    let full: NonNull<FullPacket<F, T>> = data.cast();
-    // SAFETY: both sides are through with the packet.
-    unsafe { full.drop_in_place() };
+    let head: NonNull<Head> = data.cast();
+    // SAFETY: both sides are through with the packet, which begins with its head.
+    unsafe { head.drop_in_place() };
     let layout = Layout::new::<FullPacket<F, T>>();
     // SAFETY: as above, and it was allocated for one of this type.
     if !hub::running_hub().is_some_and(|hub| unsafe { hub.blocks.keep(data.cast(), layout) }) {

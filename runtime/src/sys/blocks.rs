@@ -1,7 +1,7 @@
 //! Small blocks of memory that were freed and wait for their next owner, by size. What is made
 //! and freed for each coroutine comes from here at a tenth of what the allocator takes.
 //!
-//! It keeps a bounded number of each size, two megabytes in all at most, for the life of its hub;
+//! It keeps a bounded number of each size, some two megabytes in all, for the life of its hub;
 //! and none under miri and AddressSanitizer, from which it would hide uses after free. Memcheck
 //! sees those only of blocks that are not kept.
 //!
@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 /// The blocks of one thread.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    /// By size: those of up to 16 bytes, of up to 32, …
+    /// By size: those of up to 24 bytes, of up to 40, …
     lists: [List; LISTS],
     /// So many of each size are kept.
     kept_max: u32,
@@ -37,8 +37,11 @@ struct Free {
     next: Option<NonNull<Free>>,
 }
 
-/// Sizes are multiples of this, as they are for the allocator.
+/// Sizes are this far apart, as they are for the allocator; and all blocks are aligned to it.
 const GRAIN_BYTES: usize = 16;
+/// glibc's malloc has a word before each block, so it wastes one if the size is a multiple of the
+/// grain.
+const LEAST_BYTES: usize = 24;
 const LISTS: usize = 16;
 /// As many as of stacks that came back; none where their use after the end is looked for.
 const KEPT_MAX: u32 = if cfg!(any(miri, feature = "sanitizer")) { 0 } else { 1024 };
@@ -94,7 +97,7 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         for (index, list) in self.lists.iter().enumerate() {
-            let bytes = (index + 1) * GRAIN_BYTES;
+            let bytes = LEAST_BYTES + index * GRAIN_BYTES;
             let layout = Layout::from_size_align(bytes, GRAIN_BYTES).expect("it is small");
             while let Some(block) = self.take(layout) {
                 // SAFETY: it was in the list of this size, so it was allocated with it.
@@ -128,15 +131,16 @@ pub(crate) unsafe fn free(block: NonNull<u8>, layout: Layout) {
 /// The list of a layout, if blocks of it are kept at all.
 #[inline(always)]
 const fn list_of(layout: Layout) -> Option<usize> {
-    let list = layout.size().div_ceil(GRAIN_BYTES).saturating_sub(1);
+    let list = layout.size().saturating_sub(LEAST_BYTES).div_ceil(GRAIN_BYTES);
     if list < LISTS && layout.align() <= GRAIN_BYTES { Some(list) } else { None }
 }
 
 /// What is really allocated: blocks of one list are alike.
 fn rounded(layout: Layout) -> Layout {
-    let align = layout.align().max(GRAIN_BYTES);
-    let rounded = Layout::from_size_align(layout.size().max(1), align);
-    rounded.expect("a value is smaller than half of all memory").pad_to_align()
+    let grains = layout.size().saturating_sub(LEAST_BYTES).div_ceil(GRAIN_BYTES);
+    let bytes = LEAST_BYTES + grains * GRAIN_BYTES;
+    let rounded = Layout::from_size_align(bytes, layout.align().max(GRAIN_BYTES));
+    rounded.expect("a value is smaller than half of all memory")
 }
 
 #[cfg(test)]
@@ -157,13 +161,14 @@ mod tests {
     #[test]
     fn the_last_one_freed_is_used_first_and_only_for_its_size() {
         let blocks = Blocks::keeping(2);
-        // Three words take as much as four.
-        let layouts = [Layout::new::<[u64; 3]>(), Layout::new::<[u64; 4]>()];
+        // Four words take as much as five.
+        let layouts = [Layout::new::<[u64; 4]>(), Layout::new::<[u64; 5]>()];
         let given = layouts.map(allocate);
         for (block, layout) in given.into_iter().zip(layouts) {
             assert!(give_back(&blocks, block, layout));
         }
-        assert_eq!(blocks.take(Layout::new::<[u64; 5]>()), None);
+        assert_eq!(blocks.take(Layout::new::<[u64; 3]>()), None);
+        assert_eq!(blocks.take(Layout::new::<[u64; 6]>()), None);
         assert_eq!(blocks.take(layouts[0]), Some(given[1]));
         assert_eq!(blocks.take(layouts[0]), Some(given[0]));
         assert_eq!(blocks.take(layouts[0]), None);
@@ -175,9 +180,9 @@ mod tests {
         let blocks = Blocks::keeping(3);
         for (layout, expected) in [
             (Layout::new::<()>(), 3),
-            (Layout::new::<[u64; 2]>(), 0),
-            (Layout::new::<[u64; 32]>(), 3),
-            (Layout::new::<[u64; 33]>(), 0),
+            (Layout::new::<[u64; 3]>(), 0),
+            (Layout::new::<[u64; 33]>(), 3),
+            (Layout::new::<[u64; 34]>(), 0),
             (Layout::from_size_align(64, 64).unwrap(), 0),
         ] {
             let given: Vec<_> = (0..5).map(|_| allocate(layout)).collect();

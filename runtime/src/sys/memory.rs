@@ -11,8 +11,11 @@ use crate::sys::check;
 
 /// Makes a range fault without splitting its mapping. Linux 6.13; not in the libc crate.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+/// From this size on, what grows may have huge pages: two megabytes more do not matter then.
+const HUGE_FROM_BYTES: usize = 4 * 1024 * 1024;
 
-/// A range of private memory that reads as zero until it is written.
+/// A range of private memory that reads as zero until it is written; no page of it is charged
+/// before it is touched.
 ///
 /// Dropping it unmaps the range: whoever drops it vouches that nothing lives there.
 #[derive(Debug)]
@@ -22,26 +25,73 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Maps `len` bytes for stacks: no page is charged before it is touched, and none
-    /// becomes a huge page, which would make every stack cost two megabytes.
+    /// Maps `len` bytes for stacks: none of the pages becomes a huge one, which would make
+    /// every stack cost two megabytes.
     pub(crate) fn for_stacks(len: usize) -> io::Result<Mapping> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+        let mapping = Mapping::new(len, libc::MAP_NORESERVE | libc::MAP_STACK)?;
+        // SAFETY: this is the range; the advice changes no content. A kernel without huge
+        // pages refuses it, which is as good.
+        unsafe { libc::madvise(mapping.start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
+        Ok(mapping)
+    }
+
+    /// Maps `len` bytes for values of one kind.
+    pub(crate) fn for_values(len: usize) -> io::Result<Mapping> {
+        Mapping::new(len, 0)
+    }
+
+    fn new(len: usize, flags: libc::c_int) -> io::Result<Mapping> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: without MAP_FIXED the kernel picks a range that nobody uses.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+        Mapping::at(start, len)
+    }
+
+    /// The range that a system call has mapped, unless it failed.
+    fn at(start: *mut libc::c_void, len: usize) -> io::Result<Mapping> {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: mmap(2) returned this range; the advice changes no content. A kernel
-        // without huge pages refuses it, which is as good.
-        unsafe { libc::madvise(start, len, libc::MADV_NOHUGEPAGE) };
         let start = NonNull::new(start.cast()).expect("mmap(2) does not map address zero");
         Ok(Mapping { start, len })
+    }
+
+    /// Makes the range longer, elsewhere if need be, with what is in it. Nothing changes if
+    /// that fails.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may use an address in it afterwards that was taken before.
+    pub(crate) unsafe fn grow(&mut self, len: usize) -> io::Result<()> {
+        let start = self.start.as_ptr().cast();
+        // SAFETY: this is the range, and the caller vouches that it may move.
+        let start = unsafe { libc::mremap(start, self.len, len, libc::MREMAP_MAYMOVE) };
+        // The old range is a part of the new one, or gone.
+        std::mem::forget(std::mem::replace(self, Mapping::at(start, len)?));
+        if len >= HUGE_FROM_BYTES {
+            // SAFETY: this is the range; the advice changes no content. A kernel without huge
+            // pages refuses it, which is as good.
+            unsafe { libc::madvise(start, len, libc::MADV_HUGEPAGE) };
+        }
+        Ok(())
     }
 
     /// The lowest address.
     pub(crate) fn start(&self) -> usize {
         self.start.as_ptr() as usize
+    }
+
+    /// The same, to reach what is in the range.
+    #[inline]
+    pub(crate) fn pointer(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Makes a part of the range fault, without a mapping of its own.

@@ -19,6 +19,7 @@ pub(crate) mod memory;
 #[cfg(feature = "backtrace")]
 pub(crate) mod modules;
 pub(crate) mod origin;
+pub(crate) mod pages;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;

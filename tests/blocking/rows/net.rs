@@ -6,6 +6,7 @@ use std::io::IoSliceMut;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::case::Closable;
 use crate::case::Row;
 use crate::case::is_over;
 use crate::case::some;
+use crate::full_listener::FullListener;
 use crate::support::fill;
 use crate::support::is_writable;
 use crate::support::set_send_buffer;
@@ -166,29 +168,20 @@ fn writing(write: fn(&TcpStream) -> io::Result<usize>) -> Case {
         .ended("closed", move || closed.close(), "EBADF")
 }
 
-thread_local! {
-    static FULL: (std::net::TcpListener, Vec<std::net::TcpStream>) = {
-        use std::os::fd::AsRawFd;
+/// An address that answers nothing.
+fn full_addr() -> SocketAddr {
+    thread_local!(static FULL: FullListener = FullListener::new());
 
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // SAFETY: listen(2) may be called again; it only makes the queue short.
-        unsafe { libc::listen(listener.as_raw_fd(), 0) };
-        let addr = listener.local_addr().unwrap();
-        // The queue has room for one; an answer that is only late must not pass for none.
-        let first = std::net::TcpStream::connect(addr).unwrap();
-        let fill = || std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(50)).ok();
-        let clients = std::iter::once(first).chain(std::iter::from_fn(fill)).collect();
-        (listener, clients)
-    };
+    FULL.with(|full| full.addr)
 }
 
 fn connect() -> Case {
-    let addr = FULL.with(|(listener, _)| listener.local_addr().unwrap());
+    let addr = full_addr();
     Case::new(move || TcpStream::connect(addr).map(drop))
 }
 
 fn connect_timeout() -> Case {
-    let addr = FULL.with(|(listener, _)| listener.local_addr().unwrap());
+    let addr = full_addr();
     let long = Duration::from_secs(3600);
     Case::new(move || TcpStream::connect_timeout(&addr, long).map(drop))
         .limited(move |limit| is_over(TcpStream::connect_timeout(&addr, limit)))
