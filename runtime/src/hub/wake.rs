@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::Suspension;
@@ -41,21 +42,17 @@ impl WakeRef {
         if let WakeRef::Task { hub, ticket } = self
             && let Some(own) = hub::current()
             && std::ptr::eq(own.shared(), hub)
-            && own.wake(ticket)
         {
-            return true;
+            return own.wake(ticket) || own.is_late(ticket);
         }
-        self.wake_otherwise()
+        self.wake_elsewhere()
     }
 
-    /// The same for a wait that is not one of this thread's hub, or is over.
+    /// The same for a wait that is not one of this thread's hub.
     #[cold]
-    fn wake_otherwise(self) -> bool {
+    fn wake_elsewhere(self) -> bool {
         match self {
-            WakeRef::Task { hub, ticket } => match hub::current() {
-                Some(own) if std::ptr::eq(own.shared(), hub) => own.is_late(ticket),
-                _ => hub.post_wake(ticket),
-            },
+            WakeRef::Task { hub, ticket } => hub.post_wake(ticket),
             WakeRef::Thread { parker, number } => parker.unpark(number),
         }
     }
@@ -176,15 +173,9 @@ impl Place {
         }
     }
 
-    /// Begins that wait. The error is its outcome, if it is over already; see
-    /// [`Suspension`].
+    /// Begins that wait; see [`Suspension`].
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         match self {
             Place::Task(hub) => hub.begin(deadline, reason, mode),
             Place::Thread(seat) => Err(seat.park(deadline, reason)),
@@ -194,10 +185,7 @@ impl Place {
     /// Waits until the name is used, or the deadline, or what `mode` lets through.
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        match self {
-            Place::Task(hub) => hub.block(deadline, reason, mode),
-            Place::Thread(seat) => seat.park(deadline, reason),
-        }
+        Suspension::outcome_of(self.begin(deadline, reason, mode), deadline)
     }
 }
 
