@@ -434,21 +434,26 @@ fn may_wait(
     if findings.unwinding && mode == Mode::Io {
         return false;
     }
-    if task.interrupts.wanted() {
-        if task.interrupts.forbids_waits() {
-            // For the message.
-            task.reason = reason;
-            if !UNWINDS {
-                panic!("a wait on {reason} inside of debug::no_wait");
-            }
-        }
-        findings.gave_up = task.interrupts.give_up();
-        if mode.lets_through() && task.interrupts.is_deliverable() {
-            return false;
-        }
-    }
+    // Also of a wait that is refused, for the message.
     task.reason = reason;
-    true
+    if !task.interrupts.wanted() {
+        return true;
+    }
+    // Nothing is passed by reference that would then be in memory for those whom nothing wants.
+    let (may_wait, gave_up) = may_still_wait(task, mode);
+    findings.gave_up = gave_up;
+    may_wait
+}
+
+/// The same for a task that something wants, whether or not it may have it now; and whether it has
+/// swallowed its kill as often as it was thrown.
+#[cold]
+fn may_still_wait(task: &mut Task, mode: Mode) -> (bool, bool) {
+    if task.interrupts.forbids_waits() && !UNWINDS {
+        panic!("a wait on {} inside of debug::no_wait", task.reason);
+    }
+    let gave_up = task.interrupts.give_up();
+    (!(mode.lets_through() && task.interrupts.is_deliverable()), gave_up)
 }
 
 /// Notes whether the running task unwinds. std knows of the thread only: if that does not
