@@ -19,9 +19,11 @@ use corovent::debug;
 use corovent::queue::Queue;
 use corovent::spawn;
 use corovent::sync::Barrier;
+use corovent::sync::Condvar;
 use corovent::sync::Event as Signal;
 use corovent::sync::Mutex;
 use corovent::sync::Semaphore;
+use corovent::sync::TryLockError;
 use corovent::sync::mpsc;
 use corovent::yield_now;
 use tracing::dispatcher;
@@ -160,20 +162,31 @@ fn a_subscriber_may_not_wait() {
     let permits: &'static Semaphore = Box::leak(Box::new(Semaphore::new(0)));
     let signal: &'static Signal = Box::leak(Box::new(Signal::new()));
     let queue: &'static Queue<u32> = Box::leak(Box::new(Queue::unbounded()));
-    let waits: [(&str, fn(Shared)); 11] = [
+    let free: &'static Mutex<()> = Box::leak(Box::new(Mutex::new(())));
+    let barrier: &'static Barrier = Box::leak(Box::new(Barrier::new(3)));
+    let waits: [(&str, fn(Shared)); 13] = [
         ("yield", |_| yield_now()),
         ("sleep", |_| corovent::sleep(Duration::from_millis(1))),
         ("lock", |shared| drop(shared.locked.lock())),
         ("acquire", |shared| drop(shared.permits.acquire())),
         ("event", |shared| _ = shared.signal.wait()),
         ("queue", |shared| _ = shared.queue.get()),
+        // Nor has it arrived.
+        ("barrier", |shared| _ = shared.barrier.wait()),
+        ("condvar", |shared| {
+            let guard = shared.free.try_lock().unwrap_or_else(|error| match error {
+                TryLockError::Poisoned(poisoned) => poisoned.into_inner(),
+                TryLockError::WouldBlock => panic!("locked for ever"),
+            });
+            drop(Condvar::new().wait(guard));
+        }),
         ("park", |_| corovent::thread::park()),
         ("join", |_| drop(spawn(|| ()).join())),
         ("recv", |_| _ = mpsc::channel::<()>().1.recv_timeout(Duration::from_millis(1))),
         ("blocking", |_| corovent::threadpool::blocking(|| ())),
         ("file", |_| drop(corovent::fs::metadata("/"))),
     ];
-    let shared = Shared { locked, permits, signal, queue };
+    let shared = Shared { locked, free, barrier, permits, signal, queue };
     for (name, wait) in waits {
         let refused = Arc::new(AtomicUsize::new(0));
         let (log, _guard) = Log::set_with({
@@ -198,6 +211,8 @@ fn a_subscriber_may_not_wait() {
 #[derive(Clone, Copy)]
 struct Shared {
     locked: &'static Mutex<()>,
+    free: &'static Mutex<()>,
+    barrier: &'static Barrier,
     permits: &'static Semaphore,
     signal: &'static Signal,
     queue: &'static Queue<u32>,

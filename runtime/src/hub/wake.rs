@@ -143,6 +143,14 @@ impl Place {
         }
     }
 
+    /// Checks that the running code may wait, before it gives anything up for that.
+    #[inline]
+    pub(crate) fn check() {
+        if cfg!(feature = "tracing") {
+            hub::current().inspect(|hub| hub.check_caller());
+        }
+    }
+
     /// Names the next wait at this place.
     #[inline]
     pub(crate) fn wake_ref(&self) -> WakeRef {

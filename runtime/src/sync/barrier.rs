@@ -6,6 +6,7 @@ use std::panic::UnwindSafe;
 
 use crate::hub::Mode;
 use crate::hub::reason::What;
+use crate::hub::wake::Place;
 use crate::join::got_it_after_all;
 use crate::join::interrupted;
 use crate::sys::clock::Deadline;
@@ -74,6 +75,8 @@ impl Barrier {
     ///
     /// It has not arrived.
     pub fn wait(&self) -> BarrierWaitResult {
+        // A refused wait has not arrived either.
+        Place::check();
         let mut own = None;
         let arrive = |round: &mut Round| match own {
             None => {

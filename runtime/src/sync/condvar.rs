@@ -262,6 +262,8 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         deadline: Deadline,
     ) -> (LockResult<MutexGuard<'a, T>>, bool) {
+        // While there is a guard: it would let the lock go if this panics.
+        Place::check();
         guard.give_up_while(|lock| self.wait_unlocked(lock, deadline))
     }
 
