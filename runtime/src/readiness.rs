@@ -162,9 +162,12 @@ impl Readiness {
     }
 
     /// Whether the entry of an fd belongs to `id`, or to an owner before that one, under
-    /// which the fd was closed by other code.
+    /// which the fd was closed by other code; or to a wait for the file that was there.
     pub(crate) fn holds_up_to(&self, fd: RawFd, id: u64) -> bool {
-        self.entries.get(fd as usize).is_some_and(|entry| (1..=id).contains(&entry.id))
+        let entry = self.entries.get(fd as usize);
+        entry.is_some_and(|entry| {
+            (1..=id).contains(&entry.id) || matches!(entry.told, Told::Once(_))
+        })
     }
 
     /// Removes the entry of an fd, whoever owns it, and gives the tasks that waited.
@@ -611,6 +614,8 @@ mod tests {
         assert!(!table.holds_up_to(3, 4), "a later owner of the number");
         table.remove(3);
         assert!(!table.holds_up_to(3, 9), "vacant");
+        table.insert_once(3, 5, Direction::Read);
+        assert!(table.holds_up_to(3, 4), "nobody else sees to a wait for others' file");
     }
 
     #[test]

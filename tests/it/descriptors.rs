@@ -476,6 +476,29 @@ fn a_foreign_number_is_waited_for_again_whatever_it_is_by_then() {
     });
 }
 
+/// The wait is for the file, which another thread knows by the number as well, and closes.
+#[test]
+fn a_foreign_number_may_be_closed_by_another_thread_during_the_wait() {
+    use corovent::io::wait_readable;
+    use corovent::os::unix::net::UnixStream;
+    use std::os::fd::BorrowedFd;
+
+    run(|| {
+        let (own, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let own = UnixStream::from(own);
+        let number = own.as_raw_fd();
+        // SAFETY: it is open when it is given; what becomes of the wait then is tested.
+        let foreign = unsafe { BorrowedFd::borrow_raw(number) };
+        let waiter = spawn(move || wait_readable(foreign, None));
+        until_waiting(1);
+        os::spawn(move || drop(own)).join().unwrap();
+        yield_now();
+        peer.write_all(b"x").unwrap();
+        waiter.join().unwrap().unwrap();
+        assert_eq!(debug::counters(), debug::Counters::default());
+    });
+}
+
 #[test]
 fn all_who_wait_for_one_number_are_woken() {
     use corovent::io::wait_readable;

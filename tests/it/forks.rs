@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::panic;
 use std::panic::AssertUnwindSafe;
@@ -388,6 +389,32 @@ fn child_the_wait_of_the_root_goes_on_in_the_child() {
         }
     });
     match forked {
+        None => leave(3),
+        Some(pid) => assert_eq!(status_of(pid), 3),
+    }
+}
+
+#[test]
+fn the_wait_of_the_root_for_a_foreign_file_goes_on_in_the_child() {
+    passes("forks::child_the_wait_of_the_root_for_a_foreign_file_goes_on_in_the_child");
+}
+
+/// The number is another file's by the time of the fork.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_the_wait_of_the_root_for_a_foreign_file_goes_on_in_the_child() {
+    let (own, mut peer) = StdUnixStream::pair().unwrap();
+    let (other, _other_peer) = StdUnixStream::pair().unwrap();
+    let number = own.as_raw_fd();
+    let forker = spawn(move || {
+        // SAFETY: the number is owned by what is not read any more.
+        assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), number) }, number);
+        let pid = fork();
+        peer.write_all(b"f").unwrap();
+        pid
+    });
+    corovent::io::wait_readable(&own, None).unwrap();
+    match forker.join().unwrap() {
         None => leave(3),
         Some(pid) => assert_eq!(status_of(pid), 3),
     }

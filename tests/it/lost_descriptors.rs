@@ -142,6 +142,30 @@ fn child_closes_the_instance() {
     all_come_back(|[epoll, _]| close(epoll));
 }
 
+/// Of a number that was given to others meanwhile a new instance knows the wrong file.
+#[test]
+fn a_wait_for_a_foreign_number_is_for_its_file_still() {
+    passes_and_reports("child_replaces_a_foreign_number_and_closes_the_instance");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_replaces_a_foreign_number_and_closes_the_instance() {
+    run(|| {
+        let [epoll, _] = own_numbers();
+        let (reader, mut end) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (other, _other_end) = std::os::unix::net::UnixStream::pair().unwrap();
+        let number = reader.as_raw_fd();
+        let waiter = spawn(move || corovent::io::wait_readable(&reader, None));
+        until_waiting(1);
+        replace(number, &other);
+        close(epoll);
+        yield_now();
+        end.write_all(b"x").unwrap();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
 #[test]
 fn an_epoll_instance_replaced_by_a_file_is_made_anew() {
     passes_and_reports("child_puts_a_file_there");

@@ -130,6 +130,8 @@ impl Watch {
         };
         if begun.is_err() && !state.poller.is_intact() {
             hub.check_poller(state);
+            // All that were there have been woken, and their entries removed.
+            let (data, bits, _) = state.readiness.insert_once(fd, id, direction);
             begun = state.poller.register(fd, bits, data);
         }
         match begun {

@@ -64,7 +64,8 @@ impl Hub {
     /// Drops the entry of a descriptor that another thread has closed.
     fn forget(&self, fd: RawFd, id: u64) {
         let mut state = self.state();
-        // Somebody waits only if unsafe code has closed it under an owner before `id`.
+        // Somebody waits only if unsafe code has closed it under an owner before `id`, or during a
+        // wait for the file of others.
         if state.readiness.holds_up_to(fd, id) {
             wake_all(&mut state, fd);
         }

@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::hub::State;
 use crate::hub::shared::KernelSide;
 use crate::hub::turn::wake_all;
+use crate::sys::epoll;
 use crate::sys::process;
 
 /// A hub that polls makes sure of its descriptors if it has not done so for this long; one that
@@ -52,8 +53,10 @@ impl Hub {
 /// Registers all descriptors that there is an entry for with another epoll instance.
 pub(super) fn register_again(state: &mut State) {
     for (fd, data, bits) in state.readiness.registrations() {
-        if state.poller.register(fd, bits, data).is_err() {
-            // It was closed by other code: those who wait are told.
+        // Who waits for a descriptor of others waits for its file, and the number may be another
+        // file's by now. If it cannot be registered it was closed. Those who wait look again.
+        let is_foreign = bits & epoll::ONCE != 0;
+        if is_foreign || state.poller.register(fd, bits, data).is_err() {
             wake_all(state, fd);
         }
     }
