@@ -8,8 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::UNWINDS;
 use crate::hub::identity::Thread;
 use crate::hub::reason::Reason;
@@ -62,7 +64,7 @@ impl<T> JoinHandle<T> {
     /// let task = corovent_runtime::spawn(|| 6 * 7);
     /// assert_eq!(task.join().unwrap(), 42);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn join(self) -> thread::Result<T> {
         match self.wait_until(Deadline::NEVER) {
             Some(hub) => hub.throw(),
@@ -180,14 +182,14 @@ impl<T> JoinHandle<T> {
 
     /// Waits until the coroutine has ended or the deadline has passed. `Some`: something
     /// wants the caller, who throws.
-    #[inline]
+    #[inline(always)]
     fn wait_until(&self, deadline: Deadline) -> Option<&'static Hub> {
         let head = self.side.head();
         while !head.is_done() {
-            let outcome = match hub::current() {
-                Some(hub) if head.is_of(hub) => self.wait_at_home(hub, deadline),
-                _ => self.wait_elsewhere(deadline),
-            };
+            // SAFETY: the methods that come here use the handle up, so it is not shared.
+            let begun = unsafe { begin_join(head, deadline) };
+            let outcome = Suspension::outcome_of(begun, deadline);
+            head.stop_joining();
             match outcome {
                 Outcome::Woken => {}
                 Outcome::TimedOut => return None,
@@ -196,31 +198,45 @@ impl<T> JoinHandle<T> {
         }
         None
     }
+}
 
-    fn wait_at_home(&self, hub: &Hub, deadline: Deadline) -> Outcome {
-        let head = self.side.head();
+/// Begins to wait for the end of a coroutine.
+///
+/// # Safety
+///
+/// The caller must have the handle to itself until it has called
+/// [`stop_joining`](Head::stop_joining).
+#[inline(never)]
+unsafe fn begin_join(head: &Head, deadline: Deadline) -> Begun {
+    if let Some(hub) = hub::current()
+        && head.is_of(hub)
+    {
         assert!(head.slot() != Some(hub.slot()), "a coroutine cannot join itself");
         hub.check_caller();
         head.start_joining_at_home(hub.slot());
-        let outcome = hub.block(deadline, Reason::Join(head.id), Mode::Plain);
-        head.stop_joining_at_home();
-        outcome
+        return hub.begin(deadline, Reason::Join(head.id), Mode::Plain);
     }
+    // SAFETY: as the caller vouches.
+    unsafe { begin_elsewhere(head, deadline) }
+}
 
-    fn wait_elsewhere(&self, deadline: Deadline) -> Outcome {
-        let head = self.side.head();
-        if head.lose_if_orphaned() {
-            return Outcome::Woken;
-        }
-        let place = Place::current();
-        // SAFETY: the methods that come here use the handle up, so it is not shared.
-        if !unsafe { head.start_joining(place.wake_ref()) } {
-            return Outcome::Woken;
-        }
-        let outcome = place.block(deadline, Reason::Join(head.id), Mode::Plain);
-        head.stop_joining();
-        outcome
+/// The same for one of another hub, or on a thread that has none.
+///
+/// # Safety
+///
+/// As for [`begin_join`].
+#[cold]
+#[inline(never)]
+unsafe fn begin_elsewhere(head: &Head, deadline: Deadline) -> Begun {
+    if head.lose_if_orphaned() {
+        return Err(Outcome::Woken);
     }
+    let place = Place::current();
+    // SAFETY: as the caller vouches.
+    if !unsafe { head.start_joining(place.wake_ref()) } {
+        return Err(Outcome::Woken);
+    }
+    place.begin(deadline, Reason::Join(head.id), Mode::Plain)
 }
 
 /// Asks a coroutine to end; see [`JoinHandle::kill`].

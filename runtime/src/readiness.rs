@@ -68,7 +68,20 @@ struct Entry {
     ready: [Ready; 2],
     /// An end, an error or urgent data was seen: from then on only a real call tells.
     sticky: bool,
+    /// How epoll was told of the fd; while the entry is nobody's, what was left there.
+    told: Told,
     waiters: [Waiters; 2],
+}
+
+/// How epoll was told of an fd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// To tell of all changes. Of an entry that is nobody's: nothing is known.
+    Changes,
+    /// To tell that a direction is ready, once.
+    Once(Direction),
+    /// That, and it has told; now it tells nothing, unless the number is another file's.
+    Spent,
 }
 
 /// Tasks that wait for one direction, the one that came first at the front.
@@ -83,7 +96,7 @@ struct Waiters {
 /// An entry that fits a line of the processor's cache costs one miss, if any.
 const _: () = assert!(size_of::<Entry>() <= 64);
 
-/// The bits that an entry is registered for.
+/// The bits that an entry is registered for, unless it is for one wait only.
 pub(crate) const BITS: u32 = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::PRI | epoll::EDGE;
 
 const READ_BITS: u32 = epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR;
@@ -95,6 +108,41 @@ impl Readiness {
     /// and gives the data word of its events. Both directions are taken to be ready until
     /// a call says otherwise.
     pub(crate) fn insert(&mut self, fd: RawFd, id: u64) -> u64 {
+        self.insert_as(fd, id, [Ready::Untried; 2], Told::Changes)
+    }
+
+    /// Makes an entry for an fd of others that is registered for one wait only, which must be
+    /// [`vacant`](Readiness::is_vacant). Gives the data word and the bits of its event, and
+    /// whether a registration may have been left.
+    pub(crate) fn insert_once(
+        &mut self,
+        fd: RawFd,
+        id: u64,
+        direction: Direction,
+    ) -> (u64, u32, bool) {
+        let was_spent = self.entries.get(fd as usize).is_some_and(|one| one.told == Told::Spent);
+        let told = Told::Once(direction);
+        (self.insert_as(fd, id, [Ready::No; 2], told), told.bits(), was_spent)
+    }
+
+    /// Removes that entry, if it still belongs to `id`, whoever waits there. Whether its event
+    /// has come, so that a registration without effect is left; `None` if it was another's.
+    pub(crate) fn remove_once(&mut self, fd: RawFd, id: u64) -> Option<bool> {
+        let entry = self.entries.get(fd as usize).filter(|entry| entry.id == id)?;
+        let has_come = entry.ready.contains(&Ready::Yes);
+        self.remove(fd);
+        if has_come {
+            self.entries[fd as usize].told = Told::Spent;
+        }
+        Some(has_come)
+    }
+
+    /// Whether nobody has the entry of an fd.
+    pub(crate) fn is_vacant(&self, fd: RawFd) -> bool {
+        self.entries.get(fd as usize).is_none_or(|entry| entry.id == 0)
+    }
+
+    fn insert_as(&mut self, fd: RawFd, id: u64, ready: [Ready; 2], told: Told) -> u64 {
         let index = index_of(fd);
         if self.entries.len() <= index {
             self.entries.resize_with(index + 1, Entry::vacant);
@@ -103,12 +151,7 @@ impl Readiness {
         let entry = &mut self.entries[index];
         self.registered += usize::from(entry.id == 0);
         debug_assert!(entry.waiters.iter().all(|waiters| waiters.first.is_none()));
-        *entry = Entry {
-            id,
-            generation: self.generations,
-            ready: [Ready::Untried; 2],
-            ..Entry::vacant()
-        };
+        *entry = Entry { id, generation: self.generations, ready, told, ..Entry::vacant() };
         data_of(index, self.generations)
     }
 
@@ -267,11 +310,12 @@ impl Readiness {
         unwatched.map(|(fd, _)| fd).collect()
     }
 
-    /// The registered fds, with the data words of their events: for another epoll instance, which
-    /// tells of what is ready as if it were new.
-    pub(crate) fn registrations(&self) -> Vec<(RawFd, u64)> {
+    /// The registered fds, with the data words and the bits of their events: for another epoll
+    /// instance, which tells of what is ready as if it were new.
+    pub(crate) fn registrations(&self) -> Vec<(RawFd, u64, u32)> {
         let entries = (0..).zip(&self.entries).filter(|(_, entry)| entry.id != 0);
-        entries.map(|(fd, entry)| (fd, data_of(fd as usize, entry.generation))).collect()
+        let data = |fd: RawFd, entry: &Entry| data_of(fd as usize, entry.generation);
+        entries.map(|(fd, entry)| (fd, data(fd, entry), entry.told.bits())).collect()
     }
 
     /// Takes the waiter whose turn it is, if there is something for it.
@@ -338,7 +382,19 @@ impl Readiness {
 impl Entry {
     fn vacant() -> Entry {
         let waiters = [Waiters::default(), Waiters::default()];
-        Entry { id: 0, generation: 0, ready: [Ready::No; 2], sticky: false, waiters }
+        let (ready, told) = ([Ready::No; 2], Told::Changes);
+        Entry { id: 0, generation: 0, ready, sticky: false, told, waiters }
+    }
+}
+
+impl Told {
+    /// The bits that an fd is registered for.
+    fn bits(self) -> u32 {
+        match self {
+            Told::Changes | Told::Spent => BITS,
+            Told::Once(Direction::Read) => epoll::IN | epoll::ONCE,
+            Told::Once(Direction::Write) => epoll::OUT | epoll::ONCE,
+        }
     }
 }
 
@@ -447,6 +503,33 @@ mod tests {
         assert_eq!(note(&mut table, new, epoll::IN | epoll::OUT), Some([Some(ticket), None]));
         assert_eq!(table.waiting(), 0);
         assert_eq!(note(&mut table, u64::from(u32::MAX), epoll::IN), None);
+    }
+
+    #[test]
+    fn what_is_watched_for_one_wait_leaves_nothing_that_tells() {
+        let mut table = Readiness::default();
+        let [reader, writer] = tickets();
+        let (data, bits, was_spent) = table.insert_once(4, 1, Direction::Read);
+        assert_eq!((bits, was_spent), (epoll::IN | epoll::ONCE, false));
+        assert_eq!(table.registrations(), [(4, data, bits)]);
+        table.enqueue(4, Direction::Read, reader, false);
+        assert_eq!(note(&mut table, data, epoll::HUP), Some([Some(reader), None]));
+        assert_eq!(table.remove_once(4, 1), Some(true));
+        assert_eq!(table.remove_once(4, 1), None, "it is gone");
+        assert!(table.is_vacant(4) && table.registered() == 0);
+        // Another direction, and a wait that nothing has come of: the registration is taken back.
+        let (data, bits, was_spent) = table.insert_once(4, 2, Direction::Write);
+        assert_eq!((bits, was_spent), (epoll::OUT | epoll::ONCE, true));
+        assert!(!table.is_vacant(4));
+        table.enqueue(4, Direction::Write, writer, false);
+        assert_eq!(table.remove_once(4, 2), Some(false));
+        assert_eq!((table.waiting(), note(&mut table, data, epoll::OUT)), (0, None));
+        assert!(!table.insert_once(4, 3, Direction::Read).2);
+        // An owner takes the number over.
+        table.remove(4);
+        table.insert(4, 4);
+        assert_eq!(table.remove_once(4, 3), None);
+        assert!(table.holds(4, 4) && table.registrations()[0].2 == BITS);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::packet::Birth;
 use crate::packet::Observer;
 use crate::scheduler::Outcome;
 use crate::stack::SizeClass;
+use crate::sys::clock::Deadline;
 
 /// Starts a coroutine on this thread, and gives the handle of its result.
 ///
@@ -376,7 +377,7 @@ where
 #[inline(always)]
 pub fn yield_now() {
     if let Some(suspension) = begin_yield()
-        && suspension.suspend() == Outcome::Interrupted
+        && suspension.suspend(Deadline::NEVER) == Outcome::Interrupted
     {
         interrupted();
     }

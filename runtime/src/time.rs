@@ -7,9 +7,11 @@ use std::time::Instant;
 use crate::error::Elapsed;
 use crate::error::TimeoutThrow;
 use crate::hub;
-use crate::hub::Hub;
+use crate::hub::Begun;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::Reason;
+use crate::join::interrupted;
 use crate::scheduler::Outcome;
 use crate::task::yield_now;
 
@@ -36,14 +38,31 @@ pub use crate::sys::clock::Deadline;
 /// corovent_runtime::sleep(Duration::from_millis(2));
 /// assert!(start.elapsed() >= Duration::from_millis(2));
 /// ```
+#[inline(always)]
 pub fn sleep(duration: Duration) {
     if duration.is_zero() {
         return yield_now();
     }
+    let deadline = Deadline::after(duration);
+    while let Some(begun) = begin_sleep(deadline, duration) {
+        match Suspension::outcome_of(begun, deadline) {
+            Outcome::TimedOut => return,
+            Outcome::Woken => {}
+            Outcome::Interrupted => interrupted(),
+        }
+    }
+}
+
+/// Begins to sleep. `None`: the thread has slept.
+#[inline(never)]
+fn begin_sleep(deadline: Deadline, duration: Duration) -> Option<Begun> {
     match hub::get() {
-        Ok(hub) => sleep_on(hub, Deadline::after(duration)),
-        // The thread is ending, or has no fd left: it runs no coroutines.
-        Err(_) => thread::sleep(duration),
+        Ok(hub) => Some(hub.begin(deadline, Reason::Sleep, Mode::Plain)),
+        Err(_) => {
+            // The thread is ending, or has no fd left: it runs no coroutines.
+            thread::sleep(duration);
+            None
+        }
     }
 }
 
@@ -58,16 +77,6 @@ pub fn sleep(duration: Duration) {
 /// A kill or a timeout ends the sleep.
 pub fn sleep_until(deadline: Instant) {
     sleep(deadline.saturating_duration_since(Instant::now()));
-}
-
-fn sleep_on(hub: &Hub, deadline: Deadline) {
-    loop {
-        match hub.block(deadline, Reason::Sleep, Mode::Plain) {
-            Outcome::TimedOut => return,
-            Outcome::Woken => {}
-            Outcome::Interrupted => hub.throw(),
-        }
-    }
 }
 
 /// Calls a closure, and gives up on it if it still waits after `duration`.

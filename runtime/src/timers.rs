@@ -41,6 +41,11 @@ pub(crate) struct TimerKey {
     serial: u64,
 }
 
+impl TimerKey {
+    /// Names none.
+    pub(crate) const NONE: TimerKey = TimerKey { index: 0, serial: 0 };
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     deadline: u64,
@@ -113,7 +118,7 @@ impl<T: Copy> Timers<T> {
     }
 
     /// Removes a timer; whether it was still pending.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> bool {
         match self.entries.get(key.index as usize) {
             Some(entry) if entry.serial == key.serial => {
@@ -260,7 +265,7 @@ impl<T: Copy> Timers<T> {
     }
 
     /// Takes a timer out of its slot.
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, index: u32) {
         let Entry { deadline, previous, next, level, slot, .. } = self.entries[index as usize];
         let level = &mut self.levels[level as usize];

@@ -19,8 +19,10 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::ptr;
 
+use crate::hub::Begun;
 use crate::hub::Hub;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
@@ -135,6 +137,7 @@ impl<S> WaitQueue<S> {
     ///
     /// `take` runs under the lock: it may not wait, allocate or call user code. The error is
     /// `TimedOut` or `Interrupted`.
+    #[inline(always)]
     pub(crate) fn wait<R>(
         &self,
         deadline: Deadline,
@@ -147,6 +150,7 @@ impl<S> WaitQueue<S> {
 
     /// The same where a wake says that something is meant for the one who is woken: it takes that
     /// even if its time is up meanwhile, or something else wants it.
+    #[inline(always)]
     pub(crate) fn wait_to_be_met<R>(
         &self,
         deadline: Deadline,
@@ -157,6 +161,7 @@ impl<S> WaitQueue<S> {
         self.wait_as::<R, true>(deadline, what, mode, take)
     }
 
+    #[inline(always)]
     fn wait_as<R, const IS_MET: bool>(
         &self,
         deadline: Deadline,
@@ -168,25 +173,17 @@ impl<S> WaitQueue<S> {
             return Ok(taken);
         }
         let node = pin!(Node::new(0));
-        let node = node.as_ref();
-        let reason = Reason::Queue(what, ptr::from_ref(self).addr());
-        let linked = Linked { queue: self, node };
-        let mut had_its_turn = false;
+        let linked = Linked { queue: self, node: node.as_ref() };
         loop {
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
-            let mut inner = self.lock();
-            if let Some(taken) = take(&mut inner.state) {
-                inner.list.unlink(node);
-                drop(inner);
-                mem::forget(linked);
-                return Ok(taken);
-            }
-            inner.link(node, place.wake_ref(), had_its_turn);
-            drop(inner);
-            match place.block(deadline, reason, mode) {
-                Outcome::Woken => had_its_turn = true,
+            let begun = match linked.begin(deadline, what, mode, &mut take) {
+                Err(begun) => begun,
+                Ok(taken) => {
+                    mem::forget(linked);
+                    return Ok(taken);
+                }
+            };
+            match Suspension::outcome_of(begun, deadline) {
+                Outcome::Woken => {}
                 outcome if IS_MET => return linked.leave(take).ok_or(outcome),
                 // Dropping `linked` passes on a wake that came meanwhile.
                 outcome => return Err(outcome),
@@ -269,7 +266,32 @@ struct Linked<'a, S> {
 }
 
 impl<S> Linked<'_, S> {
+    /// Takes what is wanted and is out of the list; or gets in, and begins a wait.
+    #[inline(never)]
+    fn begin<R>(
+        &self,
+        deadline: Deadline,
+        what: What,
+        mode: Mode,
+        mut take: impl FnMut(&mut S) -> Option<R>,
+    ) -> Result<R, Begun> {
+        let Linked { queue, node } = *self;
+        let reason = Reason::Queue(what, ptr::from_ref(queue).addr());
+        let place = Place::current();
+        // Before the lock is taken: whoever wakes this node finds it announced.
+        place.announce(reason);
+        let mut inner = queue.lock();
+        if let Some(taken) = take(&mut inner.state) {
+            inner.list.unlink(node);
+            return Ok(taken);
+        }
+        inner.link(node, place.wake_ref(), node.was_taken_out());
+        drop(inner);
+        Err(place.begin(deadline, reason, mode))
+    }
+
     /// Leaves with what was meant for it, if it was woken.
+    #[cold]
     fn leave<R>(self, mut take: impl FnMut(&mut S) -> Option<R>) -> Option<R> {
         let mut inner = self.queue.lock();
         if inner.list.unlink(self.node) {
@@ -285,9 +307,10 @@ impl<S> Linked<'_, S> {
 }
 
 impl<S> Drop for Linked<'_, S> {
+    #[cold]
     fn drop(&mut self) {
-        let was_woken = !self.queue.lock().list.unlink(self.node);
-        if was_woken {
+        let was_linked = self.queue.lock().list.unlink(self.node);
+        if !was_linked && self.node.was_taken_out() {
             self.queue.wake_one();
         }
     }

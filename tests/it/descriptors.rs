@@ -425,3 +425,81 @@ fn a_foreign_descriptor_is_watched_for_one_wait_only() {
         wait_readable(&client, None).unwrap();
     });
 }
+
+/// What epoll knows of a number after a wait is used for the next, whoever has the number then.
+#[test]
+fn a_foreign_number_is_waited_for_again_whatever_it_is_by_then() {
+    use corovent::io::wait_readable;
+    use std::os::unix::net::UnixStream;
+
+    fn is_waited_for(fd: &impl AsFd, mut peer: &UnixStream) {
+        let fd = fd.as_fd();
+        corovent::scope(|scope| {
+            let waiter = scope.spawn(|| wait_readable(fd, None));
+            until_waiting(1);
+            peer.write_all(b"x").unwrap();
+            waiter.join().unwrap().unwrap();
+        });
+    }
+
+    run(|| {
+        let (own, peer) = UnixStream::pair().unwrap();
+        let number = own.as_raw_fd();
+        let read = |mut stream: &UnixStream| assert_eq!(stream.read(&mut [0; 8]).unwrap(), 1);
+        (0..3).for_each(|_| {
+            is_waited_for(&own, &peer);
+            read(&own);
+        });
+        // The file lives on by a duplicate, and another gets its number.
+        let keeper = own.try_clone().unwrap();
+        let (other, other_peer) = UnixStream::pair().unwrap();
+        // SAFETY: the owner of the number is forgotten; dup2(2) closes it on the way.
+        assert_eq!(unsafe { libc::dup2(other.as_raw_fd(), number) }, number);
+        std::mem::forget(own);
+        // SAFETY: dup2(2) made it for nobody else.
+        let own = unsafe { UnixStream::from_raw_fd(number) };
+        (&peer).write_all(b"x").unwrap();
+        let limit = Instant::now() + SHORT;
+        let late = wait_readable(&own, limit);
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it has nothing");
+        is_waited_for(&own, &other_peer);
+        read(&own);
+        read(&keeper);
+        is_waited_for(&keeper, &peer);
+        // A stream of ours gets it.
+        let mut own = corovent::os::unix::net::UnixStream::from(own);
+        let reader = spawn(move || own.read(&mut [0; 8]).unwrap());
+        until_waiting(1);
+        (&other_peer).write_all(b"xy").unwrap();
+        assert_eq!(reader.join().unwrap(), 2);
+        assert_eq!(debug::counters(), debug::Counters::default());
+    });
+}
+
+#[test]
+fn all_who_wait_for_one_number_are_woken() {
+    use corovent::io::wait_readable;
+
+    run(|| {
+        let (client, mut server) = pair();
+        let client = Rc::new(client);
+        let wait = |client: &Rc<TcpStream>| {
+            let client = Rc::clone(client);
+            spawn(move || wait_readable(&*client, None).map(|()| 0))
+        };
+        // The second finds the number taken, and the reader takes it over.
+        let mut waiters = vec![wait(&client), wait(&client)];
+        until_waiting(2);
+        let reader = Rc::clone(&client);
+        waiters.push(spawn(move || (&*reader).read(&mut [0])));
+        until_waiting(3);
+        waiters.push(wait(&client));
+        until_waiting(4);
+        // More than the reader takes, so that all find something.
+        server.write_all(b"xyz").unwrap();
+        let read: usize = waiters.into_iter().map(|one| one.join().unwrap().unwrap()).sum();
+        assert_eq!(read, 1);
+        drop(client);
+        assert_eq!(debug::counters(), debug::Counters::default());
+    });
+}

@@ -7,11 +7,12 @@
 //! given away. Registrations are checked by the source's id, since the kernel gives the same
 //! numbers out again.
 //!
-//! **Invariant:** the fd of a source is in no epoll instance when it is closed.
+//! **Invariant:** of the fd of a source no epoll instance tells any more when it is closed.
 
 // The owner of the fd is taken out of the source once.
 #![allow(unsafe_code)]
 
+mod foreign;
 mod owner;
 
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::scheduler::Outcome;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll;
 
+pub use crate::fd::foreign::wait_foreign;
 pub use crate::readiness::Direction;
 
 /// An owned descriptor whose calls may wait: the common part of all sockets.
@@ -279,35 +281,52 @@ impl<T: AsFd> Source<T> {
     /// # Errors
     ///
     /// As for [`call`](Source::call).
+    #[inline]
     pub fn ready(&self, direction: Direction, limit: impl Fn() -> Limit) -> io::Result<()> {
-        let reason = reason_of(self.owner.fd(), direction);
         let hub = hub::current();
-        let mut waits = Waits::None;
         // It counts as a call, or a reader that is always served would never yield.
         hub.inspect(|hub| hub.spend());
+        match self.owner.known(hub, direction) {
+            Some(Ready::Yes) => Ok(()),
+            Some(Ready::No) => {
+                let mut waits = Waits::None;
+                match self.wait_to_know(hub, direction, &limit, &mut waits) {
+                    Ok(()) => Ok(()),
+                    Err(stop) => self.ready_on(stop, waits, direction, limit),
+                }
+            }
+            _ => self.ready_on(Stop::Unknown, Waits::None, direction, limit),
+        }
+    }
+
+    /// Goes on with that where it is not known, or one wait was not enough.
+    #[cold]
+    fn ready_on(
+        &self,
+        mut stop: Stop,
+        mut waits: Waits,
+        direction: Direction,
+        limit: impl Fn() -> Limit,
+    ) -> io::Result<()> {
         loop {
-            let known = self.owner.known(hub.or_else(hub::current), direction);
-            if known == Some(Ready::Yes) {
-                break;
-            }
-            let has_waited = waits.any();
-            // Registering tells as well; but on a thread without a hub only asking does.
-            let ask = known == Some(Ready::Untried) || (known.is_none() && has_waited);
-            if ask && self.asks_ready(direction)? {
-                break;
-            }
-            let waited = waits.deadline(&limit).map_err(Stop::Refused).and_then(|deadline| {
-                waits = Waits::Until(deadline);
-                self.owner.wait_to_know(hub, direction, deadline, has_waited, reason)
-            });
-            match waited {
-                Ok(()) => return Ok(()),
-                Err(Stop::Unknown) => {}
-                Err(Stop::Refused(error)) if ask => return Err(error),
-                Err(Stop::Refused(error)) => {
+            match stop {
+                Stop::Unknown => {}
+                Stop::Refused(error) => {
                     return self.asks_ready(direction)?.then_some(()).ok_or(error);
                 }
-                Err(stop) => return Err(stop.into_error()),
+                stop => return Err(stop.into_error()),
+            }
+            // The first wait has made one.
+            let hub = hub::current();
+            let known = self.owner.known(hub, direction);
+            // Registering tells as well; but on a thread without a hub only asking does.
+            let ask = known == Some(Ready::Untried) || (known.is_none() && waits.any());
+            if known == Some(Ready::Yes) || (ask && self.asks_ready(direction)?) {
+                break;
+            }
+            match self.wait_to_know(hub, direction, &limit, &mut waits) {
+                Ok(()) => return Ok(()),
+                Err(next) => stop = next,
             }
         }
         if waits.any() {
@@ -315,6 +334,22 @@ impl<T: AsFd> Source<T> {
             self.owner.pass_on(direction);
         }
         Ok(())
+    }
+
+    /// Waits until it is known that there is something, for as long as one still may.
+    #[inline]
+    fn wait_to_know(
+        &self,
+        hub: Option<&'static Hub>,
+        direction: Direction,
+        limit: impl Fn() -> Limit,
+        waits: &mut Waits,
+    ) -> Result<(), Stop> {
+        let deadline = waits.deadline(limit).map_err(Stop::Refused)?;
+        let has_waited = waits.any();
+        *waits = Waits::Until(deadline);
+        let reason = reason_of(self.owner.fd(), direction);
+        self.owner.wait_to_know(hub, direction, deadline, has_waited, reason)
     }
 
     /// Waits for a time, before a call is made again for which no readiness is ever told.
@@ -456,43 +491,5 @@ impl Waits {
             Waits::Until(deadline) => Ok(deadline),
             Waits::None => limit().deadline(),
         }
-    }
-}
-
-/// Waits until a descriptor that belongs to other code is ready, or the deadline has
-/// passed. It is watched for this wait only.
-///
-/// What epoll cannot watch, such as a file, is always ready.
-///
-/// # Suspends
-///
-/// Until the descriptor is ready. On a thread that cannot have a hub the thread is stopped.
-///
-/// # Errors
-///
-/// - `TimedOut` if the deadline has passed.
-/// - `Other` if it would have to wait while the coroutine unwinds.
-/// - What epoll_ctl(2) gives.
-///
-/// # Cancellation
-///
-/// Nothing is taken from the descriptor.
-pub fn wait_foreign(
-    fd: BorrowedFd<'_>,
-    direction: Direction,
-    deadline: Deadline,
-) -> io::Result<()> {
-    if epoll::poll_one(fd.as_raw_fd(), bits_of(direction), ZERO)? {
-        return Ok(());
-    }
-    // A duplicate has a number of its own, so that no registration of this one is in the
-    // way, and ours is gone when it is closed.
-    let source = Source::new(fd.try_clone_to_owned()?);
-    match source.ready(direction, || Limit::Until(deadline)) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
-        result => result,
     }
 }

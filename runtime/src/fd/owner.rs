@@ -76,10 +76,7 @@ impl Stop {
 impl Owner {
     /// Names a new owner of an fd, registered nowhere.
     pub(super) fn new(fd: RawFd) -> Owner {
-        static IDS: AtomicU64 = AtomicU64::new(1);
-
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
-        Owner { id, fd, hub: AtomicPtr::new(ptr::null_mut()) }
+        Owner { id: new_id(), fd, hub: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// Names a new owner of an fd that came from elsewhere: another owner may have registered
@@ -347,6 +344,13 @@ impl Owner {
             }
         }
     }
+}
+
+/// Gives an id that nobody has had.
+pub(super) fn new_id() -> u64 {
+    static IDS: AtomicU64 = AtomicU64::new(1);
+
+    IDS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The mark of a source that several hubs have registered, or may have: no record has this

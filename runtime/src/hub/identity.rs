@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Mode;
-use crate::hub::Suspension;
 use crate::hub::reason::Reason;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
@@ -90,14 +90,14 @@ impl Thread {
     /// Waits for the token. Only for the handle of the running code.
     pub(crate) fn park(&self, deadline: Deadline) -> Outcome {
         match self.begin_park(deadline) {
-            Ok(suspension) => self.end_park(suspension.suspend()),
+            Ok(suspension) => self.end_park(suspension.suspend(deadline)),
             Err(outcome) => outcome,
         }
     }
 
-    /// Begins that; the error is the outcome, if it is over already.
+    /// Begins that.
     #[inline]
-    fn begin_park(&self, deadline: Deadline) -> Result<Suspension, Outcome> {
+    fn begin_park(&self, deadline: Deadline) -> Begun {
         let token = &self.inner.token;
         if token.load(Ordering::Relaxed) == NOTIFIED {
             // Nobody else takes it. An exchange, since another that comes now is used up too,
@@ -149,14 +149,14 @@ impl fmt::Debug for Thread {
 #[inline(always)]
 pub(crate) fn park(deadline: Deadline) -> Outcome {
     match begin_park(deadline) {
-        Ok(suspension) => end_park(suspension.suspend()),
+        Ok(suspension) => end_park(suspension.suspend(deadline)),
         Err(outcome) => outcome,
     }
 }
 
-/// Begins that; the error is the outcome, if it is over already.
+/// Begins that.
 #[inline(never)]
-fn begin_park(deadline: Deadline) -> Result<Suspension, Outcome> {
+fn begin_park(deadline: Deadline) -> Begun {
     match hub::current() {
         Some(hub) if !hub.is_root() => hub.with_current_thread(|own| own.begin_park(deadline)),
         _ => Err(current().park(deadline)),

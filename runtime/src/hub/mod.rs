@@ -81,6 +81,7 @@ use crate::sys::origin::Origin;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
+pub(crate) use crate::hub::wait::Begun;
 pub(crate) use crate::hub::wait::Mode;
 pub(crate) use crate::hub::wait::Suspension;
 
@@ -359,6 +360,7 @@ impl Hub {
 
     /// Whether a ticket that wakes nobody is that of a wait which is over: not one of an
     /// earlier hub, nor of a task that was given up in its wait.
+    #[cold]
     pub(crate) fn is_late(&self, ticket: Ticket) -> bool {
         let state = self.state.borrow();
         ticket.number.get() >= self.shared.first_ticket() && state.turn.lost_wait(ticket).is_none()

@@ -7,7 +7,6 @@ use crate::hub::Hub;
 use crate::hub::State;
 use crate::hub::shared::KernelSide;
 use crate::hub::turn::wake_all;
-use crate::readiness;
 use crate::sys::process;
 
 /// A hub that polls makes sure of its descriptors if it has not done so for this long; one that
@@ -52,8 +51,8 @@ impl Hub {
 
 /// Registers all descriptors that there is an entry for with another epoll instance.
 pub(super) fn register_again(state: &mut State) {
-    for (fd, data) in state.readiness.registrations() {
-        if state.poller.register(fd, readiness::BITS, data).is_err() {
+    for (fd, data, bits) in state.readiness.registrations() {
+        if state.poller.register(fd, bits, data).is_err() {
             // It was closed by other code: those who wait are told.
             wake_all(state, fd);
         }

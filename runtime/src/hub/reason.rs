@@ -111,6 +111,12 @@ pub(crate) fn concerns(queue: Option<usize>, waits_in: usize) -> bool {
 }
 
 impl Reason {
+    /// Whether who waits has nothing to do.
+    #[inline]
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Reason::Queue(What::Work, _))
+    }
+
     /// The address of the wait queue, or [`SEVERAL`].
     #[inline]
     pub(crate) fn queue(self) -> Option<usize> {

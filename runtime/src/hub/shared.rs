@@ -41,6 +41,10 @@ pub(crate) struct Shared {
     /// One of `AWAKE`, `ASLEEP`, `RUNG`.
     sleep: AtomicU32,
     inner: Lock<Inner>,
+    /// Those outside who can still wake the hub: remote handles and running pool jobs. With a lock
+    /// of its own, as the other is held across a call that has the hub run: it often does so at
+    /// once, in the caller's place, and its next job would have to wait for that lock.
+    holders: Lock<usize>,
     /// What the watchdog looks at.
     pub(crate) watched: Watched,
     /// What a debugger sees of the hub.
@@ -52,8 +56,6 @@ pub(crate) struct Shared {
 struct Inner {
     /// `None` once the hub has ended.
     kernel: Option<KernelSide>,
-    /// Those outside who can still wake the hub: remote handles and running pool jobs.
-    holders: usize,
     /// Rings in the place of an alarm that other code has closed.
     second_alarm: Option<OwnedFd>,
 }
@@ -114,14 +116,7 @@ pub(super) static HUBS: Records<Shared> = Records::new();
 
 /// Takes a record for a new hub.
 pub(crate) fn open(kernel: KernelSide) -> SharedRecord {
-    let record = HUBS.claim(|| Shared {
-        first_ticket: AtomicU64::new(1),
-        inbox: Inbox { top: AtomicPtr::new(closed()) },
-        sleep: AtomicU32::new(AWAKE),
-        inner: Lock::new(Inner::EMPTY),
-        watched: Watched::new(),
-        seen: Seen::nothing(),
-    });
+    let record = HUBS.claim(Shared::new);
     record.inner.lock().kernel = Some(kernel);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     // Pairs with `wake::retry`, which has to find every hub whose tasks could wait.
@@ -135,6 +130,19 @@ pub(crate) fn for_each(visit: impl FnMut(SharedRecord)) {
 }
 
 impl Shared {
+    /// Makes a record that is no hub's, and takes no message.
+    fn new() -> Shared {
+        Shared {
+            first_ticket: AtomicU64::new(1),
+            inbox: Inbox { top: AtomicPtr::new(closed()) },
+            sleep: AtomicU32::new(AWAKE),
+            inner: Lock::new(Inner::EMPTY),
+            holders: Lock::new(0),
+            watched: Watched::new(),
+            seen: Seen::nothing(),
+        }
+    }
+
     /// The number of the hub's first ticket, which also tells the hub from those that had
     /// the record before.
     #[inline]
@@ -148,7 +156,10 @@ impl Shared {
         self.seen.hide();
         let mut inner = self.inner.lock();
         let second_alarm = mem::replace(&mut *inner, Inner::EMPTY).second_alarm;
+        let mut holders = self.holders.lock();
+        *holders = 0;
         self.first_ticket.store(next_ticket, Ordering::Release);
+        drop(holders);
         drop(inner);
         drop(second_alarm);
         self.inbox.take(closed())
@@ -179,6 +190,8 @@ impl Shared {
     /// messages are refused for good. Async-signal-safe.
     pub(crate) fn orphan(&self) {
         self.inner.free_in_child();
+        self.holders.free_in_child();
+        *self.holders.lock() = 0;
         // A second alarm stays open: it may be half written.
         mem::forget(mem::replace(&mut *self.inner.lock(), Inner::EMPTY));
         self.first_ticket.store(ORPHANED, Ordering::Release);
@@ -194,7 +207,8 @@ impl Shared {
     /// gives what they had asked for. Async-signal-safe.
     pub(crate) fn begin_anew(&self) -> Messages {
         self.inner.free_in_child();
-        self.inner.lock().holders = 0;
+        self.holders.free_in_child();
+        *self.holders.lock() = 0;
         self.inbox.take(ptr::null_mut())
     }
 
@@ -261,10 +275,10 @@ impl Shared {
 
     /// Counts somebody who can still wake the hub that began with `first_ticket`.
     pub(crate) fn add_holder(&self, first_ticket: u64) {
-        let mut inner = self.inner.lock();
+        let mut holders = self.holders.lock();
         // A hub that has ended does not count, and the one after it has its own holders.
         if self.first_ticket() == first_ticket {
-            inner.holders += 1;
+            *holders += 1;
         }
     }
 
@@ -272,14 +286,14 @@ impl Shared {
     /// `first_ticket`, after the last wake. The hub is made to look again: it may have been
     /// the last, and nothing can wake it any more.
     pub(crate) fn remove_holder(&self, first_ticket: u64) {
-        let mut inner = self.inner.lock();
+        let mut holders = self.holders.lock();
         if self.first_ticket() != first_ticket {
             return;
         }
         // In the child of a fork those that were counted before count no more.
-        inner.holders = inner.holders.saturating_sub(1);
-        let was_last = inner.holders == 0;
-        drop(inner);
+        *holders = holders.saturating_sub(1);
+        let was_last = *holders == 0;
+        drop(holders);
         if was_last {
             self.post(first_ticket, Message::Look);
         }
@@ -287,12 +301,12 @@ impl Shared {
 
     /// How many can still wake the hub.
     pub(crate) fn holders(&self) -> usize {
-        self.inner.lock().holders
+        *self.holders.lock()
     }
 }
 
 impl Inner {
-    const EMPTY: Inner = Inner { kernel: None, holders: 0, second_alarm: None };
+    const EMPTY: Inner = Inner { kernel: None, second_alarm: None };
 }
 
 impl Inbox {

@@ -15,6 +15,7 @@ use crate::hub::reason::Reason;
 use crate::interrupt::Interrupts;
 use crate::stack::SizeClass;
 use crate::sys::process;
+use crate::timers::TimerKey;
 
 /// One entry of the task table. Kept small, since there may be a million; what a switch
 /// reads comes first, to share a cache line with what the scheduler keeps.
@@ -36,6 +37,8 @@ pub(crate) struct Task {
     /// Unique in the process.
     pub(crate) id: u64,
     pub(crate) spawned_at: &'static Location<'static>,
+    /// Of the current or the last wait with a deadline.
+    pub(crate) timer: TimerKey,
 }
 
 /// What is needed to make a task.
@@ -98,6 +101,7 @@ impl Task {
             reason: Reason::Start,
             since_ms: 0,
             spawned_at: Location::caller(),
+            timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
         }
@@ -114,6 +118,7 @@ impl Task {
             reason: Reason::Start,
             since_ms,
             spawned_at: new.spawned_at,
+            timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
         }

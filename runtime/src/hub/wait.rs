@@ -60,10 +60,23 @@ impl Mode {
 #[must_use]
 pub(crate) struct Suspension(Coroutine);
 
+/// A wait that has begun. The error is its outcome, if it is over already: it could not begin,
+/// or was one of those that are not quick.
+pub(crate) type Begun = Result<Suspension, Outcome>;
+
 impl Suspension {
-    /// Suspends the coroutine until the loop resumes it.
+    /// Waits for the outcome of a wait that has begun, with that deadline.
     #[inline(always)]
-    pub(crate) fn suspend(self) -> Outcome {
+    pub(crate) fn outcome_of(begun: Begun, deadline: Deadline) -> Outcome {
+        match begun {
+            Ok(suspension) => suspension.suspend(deadline),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Suspends the coroutine until the loop resumes it. The deadline is that of its wait.
+    #[inline(always)]
+    pub(crate) fn suspend(self, deadline: Deadline) -> Outcome {
         let coroutine = self.0;
         #[cfg(debug_assertions)]
         std::mem::forget(self);
@@ -71,10 +84,12 @@ impl Suspension {
         // has only returned since.
         unsafe { coroutine.suspend() };
         let hub = hub::running_hub().expect("a coroutine has a hub");
-        match hub.resumed.get() {
+        let outcome = match hub.resumed.get() {
             Resumed::Over(outcome) => outcome,
             Resumed::Inspected => hub.be_inspected(coroutine),
-        }
+        };
+        hub.end_timer(outcome, deadline);
+        outcome
     }
 }
 
@@ -114,21 +129,12 @@ impl Hub {
     /// the caller removes its registrations and then throws, or gives an error.
     #[inline(always)]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        match self.begin(deadline, reason, mode) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin(deadline, reason, mode), deadline)
     }
 
-    /// Begins a wait that is as that of [`block`](Hub::block). The error is its outcome, if it
-    /// is over already: it could not begin, or was one of those that are not quick.
+    /// Begins a wait that is as that of [`block`](Hub::block).
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         self.check_stack();
         self.begin_with(self.state.borrow_mut(), deadline, reason, mode, |_, _| ())
     }
@@ -144,10 +150,7 @@ impl Hub {
         mode: Mode,
         enqueue: impl FnOnce(&mut State, Ticket),
     ) -> Outcome {
-        match self.begin_with(state, deadline, reason, mode, enqueue) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin_with(state, deadline, reason, mode, enqueue), deadline)
     }
 
     #[inline(always)]
@@ -158,7 +161,7 @@ impl Hub {
         reason: Reason,
         mode: Mode,
         enqueue: impl FnOnce(&mut State, Ticket),
-    ) -> Result<Suspension, Outcome> {
+    ) -> Begun {
         let slot = self.current.get();
         let mut findings = Findings::default();
         let State { scheduler, .. } = &mut *state;
@@ -178,40 +181,37 @@ impl Hub {
         }
         enqueue(&mut state, ticket);
         if !deadline.is_never() {
-            return Err(self.switch_out_until(deadline, state, ticket, findings));
+            begin_timer(&mut state, deadline, ticket);
         }
         drop(state);
-        self.leave(findings)
+        self.leave(findings, deadline)
     }
 
-    /// Suspends the running task until the loop resumes it, which it does at the deadline.
+    /// Takes back the timer of a wait, if it had one that has not ended it.
+    #[inline(always)]
+    fn end_timer(&self, outcome: Outcome, deadline: Deadline) {
+        if !deadline.is_never() && outcome != Outcome::TimedOut {
+            self.cancel_timer();
+        }
+    }
+
     #[inline(never)]
-    fn switch_out_until(
-        &self,
-        deadline: Deadline,
-        mut state: RefMut<'_, State>,
-        ticket: Ticket,
-        findings: Findings,
-    ) -> Outcome {
-        let timer = state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket));
-        drop(state);
-        let outcome = self.switch_out(findings);
-        self.state.borrow_mut().timers.cancel(timer);
-        outcome
+    fn cancel_timer(&self) {
+        let mut state = self.state.borrow_mut();
+        let State { scheduler, timers, .. } = &mut *state;
+        let task = scheduler.get_mut(self.current.get()).expect("the running task has a record");
+        timers.cancel(task.timer);
     }
 
     /// Lets every other ready task run first. `Interrupted`: it did not.
     #[inline]
     pub(crate) fn yield_now(&self, mode: Mode) -> Outcome {
-        match self.begin_yield(mode) {
-            Ok(suspension) => suspension.suspend(),
-            Err(outcome) => outcome,
-        }
+        Suspension::outcome_of(self.begin_yield(mode), Deadline::NEVER)
     }
 
     /// Begins that, as [`begin`](Hub::begin) does a wait.
     #[inline]
-    pub(crate) fn begin_yield(&self, mode: Mode) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin_yield(&self, mode: Mode) -> Begun {
         self.check_stack();
         let slot = self.current.get();
         let mut findings = Findings::default();
@@ -223,7 +223,7 @@ impl Hub {
         });
         *parked_unwinding += usize::from(queued && findings.unwinding);
         drop(state);
-        if queued { self.leave(findings) } else { Err(self.not_now(findings)) }
+        if queued { self.leave(findings, Deadline::NEVER) } else { Err(self.not_now(findings)) }
     }
 
     /// Whether a wait would not begin, since something that `mode` lets through wants the
@@ -282,25 +282,25 @@ impl Hub {
     /// Leaves it to the caller to suspend the running task, if that is a coroutine and nothing
     /// else is to be done.
     #[inline(always)]
-    fn leave(&self, findings: Findings) -> Result<Suspension, Outcome> {
+    fn leave(&self, findings: Findings, deadline: Deadline) -> Begun {
         let is_plain = !findings.unwinding && !findings.gave_up && !cfg!(feature = "tracing");
         match self.running() {
             Some(coroutine) if is_plain => Ok(Suspension(coroutine)),
-            _ => Err(self.switch_out(findings)),
+            _ => Err(self.switch_out(findings, deadline)),
         }
     }
 
     /// Suspends the running task until the loop resumes it.
     #[inline(never)]
-    fn switch_out(&self, findings: Findings) -> Outcome {
+    fn switch_out(&self, findings: Findings, deadline: Deadline) -> Outcome {
         if findings.unwinding || findings.gave_up {
-            return self.switch_out_specially(findings);
+            return self.switch_out_specially(findings, deadline);
         }
-        self.switch()
+        self.switch(deadline)
     }
 
     #[cold]
-    fn switch_out_specially(&self, findings: Findings) -> Outcome {
+    fn switch_out_specially(&self, findings: Findings, deadline: Deadline) -> Outcome {
         if findings.gave_up {
             self.report_ignored_kill();
         }
@@ -308,18 +308,22 @@ impl Hub {
             // A panic of another task would abort the process inside std.
             abort_with("a panic hook waits: others may not run while it does");
         }
-        let outcome = self.switch();
+        let outcome = self.switch(deadline);
         self.state.borrow_mut().parked_unwinding -= usize::from(findings.unwinding);
         outcome
     }
 
     #[inline]
-    fn switch(&self) -> Outcome {
+    fn switch(&self, deadline: Deadline) -> Outcome {
         #[cfg(feature = "tracing")]
         let spans = self.leave_spans();
         let outcome = match self.running() {
-            Some(coroutine) => Suspension(coroutine).suspend(),
-            None => self.run_until_root(),
+            Some(coroutine) => Suspension(coroutine).suspend(deadline),
+            None => {
+                let outcome = self.run_until_root();
+                self.end_timer(outcome, deadline);
+                outcome
+            }
         };
         #[cfg(feature = "tracing")]
         self.enter_spans(spans);
@@ -410,6 +414,13 @@ fn refuse_subscriber() -> ! {
     panic!("a subscriber of tracing waits while it is told of a switch between coroutines");
 }
 
+/// Makes the running task's wait end at its deadline.
+#[inline(never)]
+fn begin_timer(state: &mut State, deadline: Deadline, ticket: Ticket) {
+    let timer = state.timers.arm(deadline.as_ns(), Alarm::Wait(ticket));
+    state.scheduler.get_mut(ticket.slot).expect("the running task has a record").timer = timer;
+}
+
 /// Whether a wait may begin, or something wants the task.
 #[inline]
 fn may_wait(
@@ -423,21 +434,26 @@ fn may_wait(
     if findings.unwinding && mode == Mode::Io {
         return false;
     }
-    if task.interrupts.wanted() {
-        if task.interrupts.forbids_waits() {
-            // For the message.
-            task.reason = reason;
-            if !UNWINDS {
-                panic!("a wait on {reason} inside of debug::no_wait");
-            }
-        }
-        findings.gave_up = task.interrupts.give_up();
-        if mode.lets_through() && task.interrupts.is_deliverable() {
-            return false;
-        }
-    }
+    // Also of a wait that is refused, for the message.
     task.reason = reason;
-    true
+    if !task.interrupts.wanted() {
+        return true;
+    }
+    // Nothing is passed by reference that would then be in memory for those whom nothing wants.
+    let (may_wait, gave_up) = may_still_wait(task, mode);
+    findings.gave_up = gave_up;
+    may_wait
+}
+
+/// The same for a task that something wants, whether or not it may have it now; and whether it has
+/// swallowed its kill as often as it was thrown.
+#[cold]
+fn may_still_wait(task: &mut Task, mode: Mode) -> (bool, bool) {
+    if task.interrupts.forbids_waits() && !UNWINDS {
+        panic!("a wait on {} inside of debug::no_wait", task.reason);
+    }
+    let gave_up = task.interrupts.give_up();
+    (!(mode.lets_through() && task.interrupts.is_deliverable()), gave_up)
 }
 
 /// Notes whether the running task unwinds. std knows of the thread only: if that does not

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Hub;
 use crate::hub::Mode;
 use crate::hub::Suspension;
@@ -21,6 +22,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::futex;
 use crate::sys::records::Record;
 use crate::sys::records::Records;
+use crate::sys::threads;
 
 /// Names one wait, of a task or of an OS thread without a hub. Using it late is a no-op.
 #[derive(Clone, Copy, Debug)]
@@ -40,21 +42,17 @@ impl WakeRef {
         if let WakeRef::Task { hub, ticket } = self
             && let Some(own) = hub::current()
             && std::ptr::eq(own.shared(), hub)
-            && own.wake(ticket)
         {
-            return true;
+            return own.wake(ticket) || own.is_late(ticket);
         }
-        self.wake_otherwise()
+        self.wake_elsewhere()
     }
 
-    /// The same for a wait that is not one of this thread's hub, or is over.
+    /// The same for a wait that is not one of this thread's hub.
     #[cold]
-    fn wake_otherwise(self) -> bool {
+    fn wake_elsewhere(self) -> bool {
         match self {
-            WakeRef::Task { hub, ticket } => match hub::current() {
-                Some(own) if std::ptr::eq(own.shared(), hub) => own.is_late(ticket),
-                _ => hub.post_wake(ticket),
-            },
+            WakeRef::Task { hub, ticket } => hub.post_wake(ticket),
             WakeRef::Thread { parker, number } => parker.unpark(number),
         }
     }
@@ -175,28 +173,19 @@ impl Place {
         }
     }
 
-    /// Begins that wait. The error is its outcome, if it is over already; see
-    /// [`Suspension`].
+    /// Begins that wait; see [`Suspension`].
     #[inline(always)]
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         match self {
             Place::Task(hub) => hub.begin(deadline, reason, mode),
-            Place::Thread(Seat { parker, .. }) => Err(parker.park(deadline)),
+            Place::Thread(seat) => Err(seat.park(deadline, reason)),
         }
     }
 
     /// Waits until the name is used, or the deadline, or what `mode` lets through.
     #[inline]
     pub(crate) fn block(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Outcome {
-        match self {
-            Place::Task(hub) => hub.block(deadline, reason, mode),
-            Place::Thread(Seat { parker, .. }) => parker.park(deadline),
-        }
+        Suspension::outcome_of(self.begin(deadline, reason, mode), deadline)
     }
 }
 
@@ -213,6 +202,8 @@ pub(crate) struct Parker {
 #[derive(Debug)]
 pub(crate) struct Seat {
     parker: &'static Record<Parker>,
+    /// Whether others can run while this thread does, who might wake it.
+    has_company: bool,
     /// Whether it was taken for one wait only: the thread's thread-locals are gone.
     is_late: bool,
 }
@@ -226,18 +217,19 @@ const ASLEEP: u32 = 1;
 const WOKEN: u32 = 2;
 const STATES: u32 = 4;
 /// A thread looks for a wake before it sleeps, since one that comes soon is cheaper so: after
-/// pauses of 1, 2, 4, … spins.
+/// pauses of 1, 2, 4, … spins. All of them take 2 us, which only keep others from a processor
+/// that is the only one.
 const PAUSES: u32 = 7;
 
 impl Seat {
     /// Gives the parker of this thread, which keeps it to its end.
     fn take() -> Seat {
         /// Gives the parker to another thread when this one ends.
-        struct Lease(Cell<Option<&'static Record<Parker>>>);
+        struct Lease(Cell<Option<(&'static Record<Parker>, bool)>>);
 
         impl Drop for Lease {
             fn drop(&mut self) {
-                if let Some(parker) = self.0.take() {
+                if let Some((parker, _)) = self.0.take() {
                     parker.release();
                 }
             }
@@ -250,14 +242,20 @@ impl Seat {
         let claim =
             || PARKERS.claim(|| Parker { word: AtomicU32::new(0), queue: AtomicUsize::new(0) });
         let leased = LEASE.try_with(|lease| {
-            let parker = lease.0.get().unwrap_or_else(claim);
-            lease.0.set(Some(parker));
-            parker
+            let taken = lease.0.get().unwrap_or_else(|| (claim(), !threads::has_one_processor()));
+            lease.0.set(Some(taken));
+            taken
         });
         match leased {
-            Ok(parker) => Seat { parker, is_late: false },
-            Err(_) => Seat { parker: claim(), is_late: true },
+            Ok((parker, has_company)) => Seat { parker, has_company, is_late: false },
+            Err(_) => Seat { parker: claim(), has_company: true, is_late: true },
         }
+    }
+
+    /// Waits for the use of the parker's number.
+    fn park(&self, deadline: Deadline, reason: Reason) -> Outcome {
+        // Who is idle is woken when somebody has run for a while, and it might be in the way.
+        self.parker.park(deadline, self.has_company && !reason.is_idle())
     }
 }
 
@@ -298,11 +296,11 @@ impl Parker {
         true
     }
 
-    fn park(&self, deadline: Deadline) -> Outcome {
+    fn park(&self, deadline: Deadline, looks_first: bool) -> Outcome {
         let number = self.number();
         let is_past = || !deadline.is_never() && Deadline::now() >= deadline;
         let mut outcome = Outcome::Woken;
-        if !self.is_woken_soon(number) && self.fall_asleep(number) {
+        if !(looks_first && self.is_woken_soon(number)) && self.fall_asleep(number) {
             while self.word.load(Ordering::Acquire) == number | ASLEEP {
                 if is_past() {
                     outcome = Outcome::TimedOut;

@@ -121,11 +121,6 @@ impl Head {
         unsafe { joiner.assume_init() }
     }
 
-    /// Takes the announcement back.
-    pub(crate) fn stop_joining(&self) {
-        self.state.fetch_and(!JOINING, Ordering::AcqRel);
-    }
-
     /// Makes the end, and a kill that was swallowed, wake the watchers. Those who wait for
     /// either may wait there from now on.
     pub(crate) fn start_watching(&self) -> &WaitQueue<()> {

@@ -294,11 +294,15 @@ impl Head {
         self.state.store(state | JOINING_HOME, Ordering::Relaxed);
     }
 
-    /// Takes the announcement back.
+    /// Takes either announcement back, if there is one.
     #[inline]
-    pub(crate) fn stop_joining_at_home(&self) {
+    pub(crate) fn stop_joining(&self) {
         let state = self.state.load(Ordering::Relaxed);
-        self.state.store(state & !JOINING_HOME, Ordering::Relaxed);
+        if state & JOINING_HOME != 0 {
+            self.state.store(state & !JOINING_HOME, Ordering::Relaxed);
+        } else if state & JOINING != 0 {
+            self.state.fetch_and(!JOINING, Ordering::AcqRel);
+        }
     }
 
     /// Forgets that an earlier kill was swallowed.

@@ -292,6 +292,7 @@ impl<T, O: Order<T>> Core<T, O> {
     }
 
     /// Does what is to be done without the lock.
+    #[inline(never)]
     fn finish_get(&self, found: Found<T>) -> Result<T, Missing> {
         match found {
             Found::Item(item, after) => {
@@ -355,7 +356,7 @@ impl<T, O: Order<T>> Core<T, O> {
     }
 
     /// Takes an item, waiting for one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, deadline: impl FnOnce() -> Deadline) -> Result<T, Missing> {
         if self.looks_ready() {
             hub::spend();
@@ -363,12 +364,7 @@ impl<T, O: Order<T>> Core<T, O> {
                 return Ok(item);
             }
         }
-        self.get_slowly(deadline())
-    }
-
-    #[inline(never)]
-    fn get_slowly(&self, deadline: Deadline) -> Result<T, Missing> {
-        self.finish_get(self.wait(Self::taker(), deadline, Self::find)?)
+        self.finish_get(self.wait(Self::taker(), deadline(), Self::find)?)
     }
 
     /// Clones the next item, waiting for one.
@@ -382,7 +378,7 @@ impl<T, O: Order<T>> Core<T, O> {
         self.finish_peek(self.wait(Busy::current(), deadline(), Self::find_to_peek)?)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn wait(
         &self,
         own: Busy,

@@ -22,7 +22,7 @@ macro_rules! methods {
         /// The item was not put in, and is dropped. One that got room before the kill or the
         /// timeout was seen, or was taken, is put in: the call returns, and the kill or the
         /// timeout comes at the next wait.
-        #[inline]
+        #[inline(always)]
         pub fn put(&self, item: T) -> Result<(), PutError<T>> {
             self.core.put(item, || Deadline::NEVER).map_err(|error| match error {
                 Unput::Closed(item) | Unput::Late(item) => PutError(item),
@@ -110,7 +110,7 @@ macro_rules! getting_methods {
         /// # Cancellation
         ///
         /// No item is lost: what came meanwhile is for the next in line.
-        #[inline]
+        #[inline(always)]
         pub fn get(&self) -> Result<T, GetError> {
             self.core.get(|| Deadline::NEVER).map_err(|_| GetError)
         }

@@ -12,7 +12,9 @@ use std::ptr;
 use std::ptr::NonNull;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
@@ -80,7 +82,7 @@ pub(super) enum Unput<T> {
 
 impl<T, O: Order<T>> Core<T, O> {
     /// Puts an item in, waiting for room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, item: T, deadline: impl FnOnce() -> Deadline) -> Result<(), Unput<T>> {
         if self.looks_full() {
             return self.put_slowly(item, deadline());
@@ -102,44 +104,19 @@ impl<T, O: Order<T>> Core<T, O> {
         self.len.load(Ordering::Relaxed) >= self.bound
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn put_slowly(&self, item: T, deadline: Deadline) -> Result<(), Unput<T>> {
-        let reason = Reason::Queue(What::Put, ptr::from_ref(&self.queue).addr());
         // Dropped last, without the lock, and with it an item that was not put in.
         let node = pin!(Node::carrying(Offer::new(None)));
-        let node = node.as_ref();
-        let in_line = InLine { core: self, node };
+        let in_line = InLine { core: self, node: node.as_ref() };
         let mut item = Some(item);
         loop {
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
-            if !in_line.join(&place, &mut item) {
-                let Some(offered) = item.take() else { return Ok(()) };
-                match self.offer(offered) {
-                    Offered::Put => return Ok(()),
-                    Offered::Closed(item) => return Err(Unput::Closed(item)),
-                    Offered::Full(again) => item = Some(again),
-                }
-                continue;
-            }
-            let outcome = place.block(deadline, reason, Mode::Plain);
-            if outcome != Outcome::Woken {
-                in_line.leave();
-            }
-            let Some(offer) = node.payload() else { continue };
-            // Out of line it has its item still if the queue was closed, or it leaves.
-            let Some(left) = offer.item.take() else {
-                got_it_after_all();
-                return Ok(());
+            let outcome = match in_line.begin(&mut item, deadline) {
+                Err(begun) => Suspension::outcome_of(begun, deadline),
+                Ok(result) => return result,
             };
-            match outcome {
-                Outcome::Woken => item = Some(left),
-                Outcome::TimedOut => return Err(Unput::Late(left)),
-                Outcome::Interrupted => {
-                    drop(in_line);
-                    drop_and_throw(left)
-                }
+            if let Some(result) = in_line.end(outcome, &mut item) {
+                return result;
             }
         }
     }
@@ -157,6 +134,51 @@ struct InLine<'a, T, O: Order<T>> {
 }
 
 impl<T, O: Order<T>> InLine<'_, T, O> {
+    /// Puts the item in; or gets in line, and begins a wait.
+    #[inline(never)]
+    fn begin(
+        &self,
+        item: &mut Option<T>,
+        deadline: Deadline,
+    ) -> Result<Result<(), Unput<T>>, Begun> {
+        let core = self.core;
+        let reason = Reason::Queue(What::Put, ptr::from_ref(&core.queue).addr());
+        loop {
+            let place = Place::current();
+            // Before the lock is taken: whoever wakes this node finds it announced.
+            place.announce(reason);
+            if self.join(&place, item) {
+                return Err(place.begin(deadline, reason, Mode::Plain));
+            }
+            let Some(offered) = item.take() else { return Ok(Ok(())) };
+            match core.offer(offered) {
+                Offered::Put => return Ok(Ok(())),
+                Offered::Closed(item) => return Ok(Err(Unput::Closed(item))),
+                Offered::Full(again) => *item = Some(again),
+            }
+        }
+    }
+
+    /// What a wait with that outcome has led to. `None`: to nothing.
+    #[inline(never)]
+    fn end(&self, outcome: Outcome, item: &mut Option<T>) -> Option<Result<(), Unput<T>>> {
+        if outcome != Outcome::Woken {
+            self.leave();
+        }
+        let offer = self.node.payload()?;
+        // Out of line it has its item still if the queue was closed, or it leaves.
+        let Some(left) = offer.item.take() else {
+            got_it_after_all();
+            return Some(Ok(()));
+        };
+        match outcome {
+            Outcome::Woken => *item = Some(left),
+            Outcome::TimedOut => return Some(Err(Unput::Late(left))),
+            Outcome::Interrupted => drop_and_throw(left),
+        }
+        None
+    }
+
     /// Gets in line with the item, or stays there, with the name of the next wait. False if there
     /// is nothing to wait for: there may be room for the item, or it was taken.
     fn join(&self, place: &Place, item: &mut Option<T>) -> bool {

@@ -198,7 +198,7 @@ impl<T, E> AsyncResult<T, E> {
     /// # Suspends
     ///
     /// Only if it is not set: until it is. A thread without a hub is stopped.
-    #[inline]
+    #[inline(always)]
     pub fn wait(&self) {
         if !self.is_ready() {
             self.ready.wait_until(Deadline::NEVER, What::Result);

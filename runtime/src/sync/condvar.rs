@@ -1,6 +1,7 @@
 //! The condition variable: waiting, without a lock, for what its holder will announce.
 
 use std::fmt;
+use std::mem;
 use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::pin::Pin;
@@ -9,7 +10,9 @@ use std::sync::LockResult;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use crate::hub::Begun;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::join::interrupted;
@@ -100,6 +103,7 @@ impl Condvar {
     /// # Cancellation
     ///
     /// The lock is not held, and not poisoned. A notification goes to the next.
+    #[inline(always)]
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         self.wait_until(guard, Deadline::NEVER).0
     }
@@ -117,6 +121,7 @@ impl Condvar {
     /// # Cancellation
     ///
     /// The lock is not held, and not poisoned. A notification goes to the next.
+    #[inline(always)]
     pub fn wait_while<'a, T, F>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -251,6 +256,7 @@ impl Condvar {
     }
 
     /// Waits without the lock; false if the deadline has passed before a notification came.
+    #[inline(always)]
     fn wait_until<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -260,46 +266,31 @@ impl Condvar {
     }
 
     /// Gives up a lock, waits, and takes it again; or unwinds without it.
+    #[inline(always)]
     fn wait_unlocked(&self, lock: &RawLock, deadline: Deadline) -> bool {
         let notified = self.wait_notified(lock, deadline);
         let taken = lock.acquire(Kind::Write, What::Lock, Deadline::NEVER);
         if taken.is_err() {
-            if notified {
-                self.notify_one();
-            }
-            interrupted();
+            self.give_up(notified);
         }
         notified
     }
 
+    #[inline(always)]
     fn wait_notified(&self, lock: &RawLock, deadline: Deadline) -> bool {
         let node = pin!(Node::new(0));
-        let node = node.as_ref();
-        let reason = self.line.reason(What::Condvar);
-        let place = Place::current();
-        // Before the line is locked: whoever wakes this node finds it announced.
-        place.announce(reason);
-        let mut line = self.line.lock();
-        node.set_tag(line.number());
-        line.link(node, place.wake_ref(), false);
-        drop(line);
-        let mut waits = Waits { condvar: self, node, has_left: false };
-        // A notification that comes from now on finds the node.
-        lock.unlock();
-        let outcome = place.block(deadline, reason, Mode::Plain);
-        let was_notified = !waits.leave();
-        match outcome {
-            // In line still: it was woken for one whose hub has ended, and who may have been
-            // notified. Better once for nothing than never.
-            Outcome::Woken => true,
-            Outcome::TimedOut => was_notified,
-            Outcome::Interrupted => {
-                if was_notified {
-                    self.notify_one();
-                }
-                interrupted();
-            }
+        let waits = Waits { condvar: self, node: node.as_ref() };
+        let outcome = Suspension::outcome_of(waits.begin(lock, deadline), deadline);
+        waits.end(outcome)
+    }
+
+    /// Passes on a notification, and throws what ended the wait.
+    #[cold]
+    fn give_up(&self, notified: bool) -> ! {
+        if notified {
+            self.notify_one();
         }
+        interrupted();
     }
 }
 
@@ -316,20 +307,61 @@ fn with<G>(guard: LockResult<G>, result: WaitTimeoutResult) -> LockResult<(G, Wa
 struct Waits<'a> {
     condvar: &'a Condvar,
     node: Pin<&'a Node>,
-    has_left: bool,
 }
 
 impl Waits<'_> {
+    /// Gets in line, gives up the lock, and begins a wait.
+    #[inline(never)]
+    fn begin(&self, lock: &RawLock, deadline: Deadline) -> Begun {
+        let reason = self.condvar.line.reason(What::Condvar);
+        let place = Place::current();
+        // Before the line is locked: whoever wakes this node finds it announced.
+        place.announce(reason);
+        let mut line = self.condvar.line.lock();
+        self.node.set_tag(line.number());
+        line.link(self.node, place.wake_ref(), false);
+        drop(line);
+        // A notification that comes from now on finds the node.
+        lock.unlock();
+        place.begin(deadline, reason, Mode::Plain)
+    }
+
+    /// Ends a wait; whether that was by a notification.
+    #[inline]
+    fn end(self, outcome: Outcome) -> bool {
+        let is_notified = outcome == Outcome::Woken && !self.node.is_linked();
+        if is_notified {
+            mem::forget(self);
+            return true;
+        }
+        self.end_slowly(outcome)
+    }
+
+    #[cold]
+    fn end_slowly(self, outcome: Outcome) -> bool {
+        let was_notified = !self.leave();
+        let condvar = self.condvar;
+        mem::forget(self);
+        match outcome {
+            // In line still: it was woken for one whose hub has ended, and who may have been
+            // notified. Better once for nothing than never.
+            Outcome::Woken => true,
+            Outcome::TimedOut => was_notified,
+            Outcome::Interrupted => condvar.give_up(was_notified),
+        }
+    }
+
     /// False if a notification has taken it out.
-    fn leave(&mut self) -> bool {
-        self.has_left = true;
-        self.condvar.line.lock().unlink(self.node)
+    fn leave(&self) -> bool {
+        let is_in_line = self.condvar.line.lock().unlink(self.node);
+        is_in_line || !self.node.was_taken_out()
     }
 }
 
 impl Drop for Waits<'_> {
+    #[cold]
     fn drop(&mut self) {
-        if !self.has_left && !self.leave() {
+        if !self.leave() {
             self.condvar.notify_one();
         }
     }

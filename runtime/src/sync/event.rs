@@ -15,7 +15,9 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::hub::Begun;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
@@ -173,7 +175,7 @@ impl Event {
     ///
     /// Only if it is not set: until it was set for a moment. A thread without a hub is
     /// stopped.
-    #[inline]
+    #[inline(always)]
     pub fn wait(&self) {
         if !self.is_set() {
             self.wait_until(Deadline::NEVER, What::Event);
@@ -237,34 +239,22 @@ impl Event {
     }
 
     /// Waits until the flag is set; false if the deadline has passed first.
-    #[cold]
+    #[inline(always)]
     pub(super) fn wait_until(&self, deadline: Deadline, what: What) -> bool {
         let node = pin!(Node::new(0));
-        let node = node.as_ref();
-        let reason = self.line.reason(what);
-        let in_line = InLine { event: self, node };
-        loop {
-            let place = Place::current();
-            // Before the line is locked: whoever wakes this node finds it announced.
-            place.announce(reason);
-            if !self.enter(node, place.wake_ref(), false) {
-                return true;
-            }
-            match place.block(deadline, reason, Mode::Plain) {
-                Outcome::Woken if !node.is_linked() => {
+        let in_line = InLine { event: self, node: node.as_ref() };
+        while let Some(begun) = in_line.begin(deadline, what) {
+            match Suspension::outcome_of(begun, deadline) {
+                Outcome::Woken if !in_line.node.is_linked() => {
                     mem::forget(in_line);
                     return true;
                 }
                 // It was woken for one whose hub has ended, which is nothing to this one.
                 Outcome::Woken => {}
-                // The flag may have been set since.
-                Outcome::TimedOut => return in_line.was_set() || self.is_set(),
-                Outcome::Interrupted => {
-                    drop(in_line);
-                    interrupted();
-                }
+                outcome => return in_line.end(outcome),
             }
         }
+        true
     }
 
     /// Puts a node into the line; one that is there keeps its place. False if the flag is set, or
@@ -319,15 +309,33 @@ struct InLine<'a> {
 }
 
 impl InLine<'_> {
-    /// Leaves the line; whether a `set` had taken the node out.
-    fn was_set(self) -> bool {
-        let was_set = !self.event.leave(self.node);
+    /// Gets in line and begins a wait. `None`: the flag is set.
+    #[inline(never)]
+    fn begin(&self, deadline: Deadline, what: What) -> Option<Begun> {
+        let reason = self.event.line.reason(what);
+        let place = Place::current();
+        // Before the line is locked: whoever wakes this node finds it announced.
+        place.announce(reason);
+        let waits = self.event.enter(self.node, place.wake_ref(), false);
+        waits.then(|| place.begin(deadline, reason, Mode::Plain))
+    }
+
+    /// Leaves the line after a wait that nobody has ended; whether the flag was set.
+    #[cold]
+    fn end(self, outcome: Outcome) -> bool {
+        let event = self.event;
+        let was_set = !event.leave(self.node);
         mem::forget(self);
-        was_set
+        if outcome == Outcome::Interrupted {
+            interrupted();
+        }
+        // It may have been set since.
+        was_set || event.is_set()
     }
 }
 
 impl Drop for InLine<'_> {
+    #[cold]
     fn drop(&mut self) {
         self.event.leave(self.node);
     }

@@ -262,6 +262,7 @@ impl<T: ?Sized> Mutex<T> {
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// Gives the lock up while `wait` runs, which ends with the lock taken again, or unwinds
     /// without it: then it is not poisoned, since nobody holds it.
+    #[inline(always)]
     pub(super) fn give_up_while<R>(
         self,
         wait: impl FnOnce(&RawLock) -> R,

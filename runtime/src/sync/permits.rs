@@ -20,7 +20,9 @@ use std::panic::UnwindSafe;
 use std::pin::Pin;
 use std::pin::pin;
 
+use crate::hub::Begun;
 use crate::hub::Mode;
+use crate::hub::Suspension;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
@@ -89,9 +91,25 @@ impl Permits {
     }
 
     /// Takes some, or gives why the wait for them was ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, wanted: u32, deadline: Deadline) -> Result<(), Outcome> {
-        if self.take_free(wanted) { Ok(()) } else { self.take_slowly(wanted, deadline) }
+        if self.take_free(wanted) {
+            return Ok(());
+        }
+        let node = pin!(Node::new(wanted));
+        let node = node.as_ref();
+        let in_line = InLine { permits: self, node, wanted };
+        while let Some(begun) = in_line.begin(deadline) {
+            match Suspension::outcome_of(begun, deadline) {
+                Outcome::Woken => {}
+                // Called in the meantime: it has its permits after all.
+                Outcome::TimedOut if !node.is_linked() => {}
+                // Dropping `in_line` calls the next.
+                outcome => return Err(outcome),
+            }
+        }
+        mem::forget(in_line);
+        Ok(())
     }
 
     /// Gives some back. Those that are too many are lost.
@@ -149,48 +167,6 @@ impl Permits {
         // What is busy may be so no more.
         let node = pin!(Node::new(wanted));
         self.take_or(&mut self.line.lock(), wanted, node.as_ref(), false, 0)
-    }
-
-    #[cold]
-    fn take_slowly(&self, wanted: u32, deadline: Deadline) -> Result<(), Outcome> {
-        let node = pin!(Node::new(wanted));
-        let node = node.as_ref();
-        let reason = self.line.reason(What::Permit);
-        let mut in_line = None;
-        loop {
-            let place = Place::current();
-            // Before the line is locked: whoever calls this node finds it announced.
-            place.announce(reason);
-            let mut line = self.line.lock();
-            let was_linked = node.is_linked();
-            let is_called = in_line.is_some() && !was_linked;
-            if is_called {
-                keep_promise(&mut line, node, wanted);
-            }
-            if self.take_or(&mut line, wanted, node, is_called, BUSY) {
-                drop(line);
-                mem::forget(in_line);
-                if was_linked {
-                    // All promises were void, so there may be some for the next as well.
-                    self.call();
-                }
-                return Ok(());
-            }
-            if !was_linked {
-                node.set_tag(wanted);
-            }
-            line.link(node, place.wake_ref(), is_called);
-            drop(line);
-            // Not one that is dropped at once if there is one.
-            in_line.get_or_insert_with(|| InLine { permits: self, node, wanted });
-            match place.block(deadline, reason, Mode::Plain) {
-                Outcome::Woken => {}
-                // Called in the meantime: it has its permits after all.
-                Outcome::TimedOut if !node.is_linked() => {}
-                // Dropping `in_line` calls the next.
-                outcome => return Err(outcome),
-            }
-        }
     }
 
     /// Takes the permits and leaves the line, or sets a note in the word. It is one exchange, so
@@ -298,11 +274,43 @@ struct InLine<'a> {
     wanted: u32,
 }
 
+impl InLine<'_> {
+    /// Takes the permits, which is `None`; or gets in line and begins a wait.
+    #[inline(never)]
+    fn begin(&self, deadline: Deadline) -> Option<Begun> {
+        let InLine { permits, node, wanted } = *self;
+        let reason = permits.line.reason(What::Permit);
+        let place = Place::current();
+        // Before the line is locked: whoever calls this node finds it announced.
+        place.announce(reason);
+        let mut line = permits.line.lock();
+        let (was_linked, is_called) = (node.is_linked(), node.was_taken_out());
+        if is_called {
+            keep_promise(&mut line, node, wanted);
+        }
+        if permits.take_or(&mut line, wanted, node, is_called, BUSY) {
+            drop(line);
+            if was_linked {
+                // All promises were void, so there may be some for the next as well.
+                permits.call();
+            }
+            return None;
+        }
+        if !was_linked {
+            node.set_tag(wanted);
+        }
+        line.link(node, place.wake_ref(), is_called);
+        drop(line);
+        Some(place.begin(deadline, reason, Mode::Plain))
+    }
+}
+
 impl Drop for InLine<'_> {
     #[cold]
     fn drop(&mut self) {
         let mut line = self.permits.line.lock();
-        if !line.unlink(self.node) {
+        // One that was never in line was not called either.
+        if !line.unlink(self.node) && self.node.was_taken_out() {
             keep_promise(&mut line, self.node, self.wanted);
         }
         drop(line);

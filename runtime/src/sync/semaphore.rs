@@ -129,7 +129,7 @@ impl Semaphore {
     /// # Cancellation
     ///
     /// Nothing is held; the next in line gets what was about to be given.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self) -> SemaphorePermit<'_> {
         self.acquire_many(1)
     }
@@ -144,7 +144,7 @@ impl Semaphore {
     /// # Cancellation
     ///
     /// Nothing is held; the next in line gets what was about to be given.
-    #[inline]
+    #[inline(always)]
     pub fn acquire_many(&self, count: u32) -> SemaphorePermit<'_> {
         take(&self.permits, count, Deadline::NEVER);
         SemaphorePermit { permits: &self.permits, count }
@@ -217,7 +217,7 @@ impl Semaphore {
     /// }
     /// let _all = room.acquire_many(2);
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn acquire_owned(self: &Arc<Self>) -> OwnedSemaphorePermit {
         self.acquire().into_owned_by(self)
     }
@@ -316,7 +316,7 @@ impl BoundedSemaphore {
     /// # Cancellation
     ///
     /// As for [`Semaphore::acquire`].
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self) -> SemaphorePermit<'_> {
         take(&self.permits, 1, Deadline::NEVER);
         SemaphorePermit { permits: &self.permits, count: 1 }
@@ -375,7 +375,7 @@ impl BoundedSemaphore {
 }
 
 /// Takes permits, or unwinds.
-#[inline]
+#[inline(always)]
 fn take(permits: &Permits, count: u32, deadline: Deadline) -> bool {
     match permits.take(count, deadline) {
         Ok(()) => true,

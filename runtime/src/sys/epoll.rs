@@ -27,6 +27,7 @@ pub(crate) const ERR: u32 = libc::EPOLLERR as u32;
 pub(crate) const HUP: u32 = libc::EPOLLHUP as u32;
 pub(crate) const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 pub(crate) const EDGE: u32 = libc::EPOLLET as u32;
+pub(crate) const ONCE: u32 = libc::EPOLLONESHOT as u32;
 
 /// Makes an epoll instance that a child process does not inherit.
 pub(crate) fn create() -> io::Result<OwnedFd> {

@@ -16,6 +16,17 @@ pub(crate) fn current_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Whether the calling thread may run on one processor only, so that nobody it waits for runs
+/// beside it.
+pub(crate) fn has_one_processor() -> bool {
+    let mut mask = [0u64; 16];
+    // SAFETY: the mask is writable for as many bytes as is said. With more processors than it has
+    // bits the call fails.
+    let known =
+        unsafe { libc::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast()) } == 0;
+    known && mask.iter().map(|word| word.count_ones()).sum::<u32>() == 1
+}
+
 /// Whether a thread runs or could, sleeps, …: the letter of proc(5). `None` if it has ended.
 pub(crate) fn state(thread: i32) -> Option<u8> {
     let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
@@ -173,6 +184,27 @@ mod tests {
     use crate::sys::atomic::Ordering;
     use crate::sys::memory::Mapping;
     use crate::sys::memory::page_bytes;
+
+    #[test]
+    fn a_thread_is_told_that_it_has_one_processor() {
+        let only_the_first = || {
+            let mut mask = [0u64; 16];
+            let bytes = size_of_val(&mask);
+            // SAFETY: the mask is writable for as many bytes as is said.
+            unsafe { libc::sched_getaffinity(0, bytes, mask.as_mut_ptr().cast()) };
+            let first = mask.iter_mut().find(|word| **word != 0).unwrap();
+            *first &= first.wrapping_neg();
+            let rest = mask.iter_mut().skip_while(|word| **word == 0).skip(1);
+            rest.for_each(|word| *word = 0);
+            // SAFETY: the mask is readable for as many bytes as is said.
+            assert_eq!(unsafe { libc::sched_setaffinity(0, bytes, mask.as_ptr().cast()) }, 0);
+            has_one_processor()
+        };
+        assert!(std::thread::spawn(only_the_first).join().unwrap());
+        // A quota makes it fewer than there are in the mask.
+        let processors = std::thread::available_parallelism().unwrap().get();
+        assert!(processors == 1 || !has_one_processor());
+    }
 
     #[test]
     fn a_call_is_read_with_its_first_argument() {

@@ -9,14 +9,7 @@ use super::*;
 pub(crate) fn open_alone() -> SharedRecord {
     static ALONE: Records<Shared> = Records::new();
 
-    let record = ALONE.claim(|| Shared {
-        first_ticket: AtomicU64::new(1),
-        inbox: Inbox { top: AtomicPtr::new(closed()) },
-        sleep: AtomicU32::new(AWAKE),
-        inner: Lock::new(Inner::EMPTY),
-        watched: Watched::new(),
-        seen: Seen::nothing(),
-    });
+    let record = ALONE.claim(Shared::new);
     record.inbox.top.store(ptr::null_mut(), Ordering::Release);
     record
 }

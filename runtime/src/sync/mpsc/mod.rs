@@ -311,7 +311,7 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.recv_timeout(short), Ok(1));
     /// # Ok::<(), corovent_runtime::sync::mpsc::SendError<i32>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.receiving.receive_timeout(timeout).map_err(|missing| match missing {
             Missing::Late => RecvTimeoutError::Timeout,

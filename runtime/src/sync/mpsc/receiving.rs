@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub;
+use crate::hub::Begun;
 use crate::hub::Mode;
 use crate::hub::Suspension;
 use crate::hub::reason::What;
@@ -82,9 +83,12 @@ impl<T> Receiving<T> {
     }
 
     /// Takes a value, waiting for one so long.
-    #[inline]
+    #[inline(always)]
     pub(super) fn receive_timeout(&self, timeout: Duration) -> Result<T, Missing> {
-        self.take_at_once().map_or_else(|| self.wait(Deadline::after(timeout)), Ok)
+        match self.take_at_once() {
+            Some(value) => Ok(value),
+            None => self.wait(Deadline::after(timeout)),
+        }
     }
 
     /// Takes a value that is there, and counts that.
@@ -172,10 +176,7 @@ impl<T> Receiving<T> {
         let node = pin!(Node::carrying(()));
         let mut waiting = Waiting { receiver: self, node: node.as_ref(), was_linked: false };
         loop {
-            let outcome = match waiting.begin(deadline) {
-                Ok(suspension) => suspension.suspend(),
-                Err(outcome) => outcome,
-            };
+            let outcome = Suspension::outcome_of(waiting.begin(deadline), deadline);
             if outcome == Outcome::Interrupted {
                 if !waiting.is_met() {
                     drop(waiting);
@@ -271,10 +272,9 @@ struct Waiting<'a, T> {
 }
 
 impl<T> Waiting<'_, T> {
-    /// Gets in line and begins a wait. The error is its outcome, if it is over already, or
-    /// there is nothing to wait for.
+    /// Gets in line and begins a wait, which is over if there is nothing to wait for.
     #[inline(never)]
-    fn begin(&mut self, deadline: Deadline) -> Result<Suspension, Outcome> {
+    fn begin(&mut self, deadline: Deadline) -> Begun {
         let reason = self.receiver.channel.reason(What::Receive);
         let place = Place::current();
         // Before the lock is taken: whoever wakes this node finds it announced.

@@ -59,7 +59,7 @@ impl RawLock {
         loop {
             match step {
                 Step::Suspend(suspension) => {
-                    let outcome = suspension.suspend();
+                    let outcome = suspension.suspend(deadline);
                     if outcome == Outcome::Woken && !node.is_linked() && self.come(kind) {
                         break;
                     }

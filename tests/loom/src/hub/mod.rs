@@ -45,8 +45,18 @@ pub(crate) enum Mode {
 /// What suspends a task. There is none here: a wait is over when it has begun.
 pub(crate) struct Suspension(std::convert::Infallible);
 
+/// A wait that has begun, as the real one: its outcome.
+pub(crate) type Begun = Result<Suspension, Outcome>;
+
 impl Suspension {
-    pub(crate) fn suspend(self) -> Outcome {
+    pub(crate) fn outcome_of(begun: Begun, deadline: Deadline) -> Outcome {
+        match begun {
+            Ok(suspension) => suspension.suspend(deadline),
+            Err(outcome) => outcome,
+        }
+    }
+
+    pub(crate) fn suspend(self, _deadline: Deadline) -> Outcome {
         match self.0 {}
     }
 }
@@ -150,12 +160,7 @@ impl Hub {
     }
 
     /// The same.
-    pub(crate) fn begin(
-        &self,
-        deadline: Deadline,
-        reason: Reason,
-        mode: Mode,
-    ) -> Result<Suspension, Outcome> {
+    pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         Err(self.block(deadline, reason, mode))
     }
 
@@ -242,7 +247,10 @@ impl Hub {
 
     pub(crate) fn count_failure(&self, _was_killed: bool) {}
 
-    pub(crate) fn set_running_name(&self, _name: &str) {}
+    /// # Safety
+    ///
+    /// None here: nobody reads it.
+    pub(crate) unsafe fn set_running_name(&self, _name: &str) {}
 
     pub(crate) fn forget_running_name(&self) {}
 

@@ -5,6 +5,14 @@ pub(crate) mod atomic;
 pub(crate) mod epoll;
 pub(crate) mod futex;
 
+pub(crate) mod threads {
+    //! How many processors there are.
+
+    pub(crate) fn has_one_processor() -> bool {
+        false
+    }
+}
+
 pub(crate) mod process {
     //! Ends of the process, which fail a model.
 

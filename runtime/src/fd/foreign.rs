@@ -1,0 +1,161 @@
+//! Waits for descriptors of other code, which closes them when it likes and tells nobody.
+//!
+//! Such a wait holds the open file by a duplicate, as poll(2) does: whatever becomes of the
+//! number meanwhile, it is the file that was given which ends it. epoll knows the file by the
+//! number, for one event. Afterwards that registration has no effect, and is left for the next
+//! wait to renew; it ends with the file, or whoever owns the number next takes it over.
+//!
+//! **Invariant:** the entry of a number is there only during the wait.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
+
+use crate::error;
+use crate::fd::Direction;
+use crate::fd::Limit;
+use crate::fd::Source;
+use crate::fd::ZERO;
+use crate::fd::owner::Stop;
+use crate::fd::owner::bits_of;
+use crate::fd::owner::new_id;
+use crate::fd::owner::reason_of;
+use crate::fd::owner::would_block;
+use crate::hub;
+use crate::hub::Hub;
+use crate::hub::Mode;
+use crate::hub::State;
+use crate::scheduler::Outcome;
+use crate::sys::clock::Deadline;
+use crate::sys::epoll;
+
+/// Waits until a descriptor that belongs to other code is ready, or the deadline has
+/// passed. It is watched for this wait only.
+///
+/// What epoll cannot watch, such as a file, is always ready.
+///
+/// # Suspends
+///
+/// Until the descriptor is ready. On a thread that cannot have a hub the thread is stopped.
+///
+/// # Errors
+///
+/// - `TimedOut` if the deadline has passed.
+/// - `Other` if it would have to wait while the coroutine unwinds.
+/// - What epoll_ctl(2) gives.
+///
+/// # Cancellation
+///
+/// Nothing is taken from the descriptor.
+pub fn wait_foreign(
+    fd: BorrowedFd<'_>,
+    direction: Direction,
+    deadline: Deadline,
+) -> io::Result<()> {
+    let number = fd.as_raw_fd();
+    if epoll::poll_one(number, bits_of(direction), ZERO)? {
+        return Ok(());
+    }
+    let file = fd.try_clone_to_owned()?;
+    let waited = match hub::get().map(|hub| wait_once(hub, number, direction, deadline)) {
+        Ok(Err(Stop::Unknown)) | Err(_) => {
+            // The number of the duplicate is nobody else's.
+            Source::new(file).ready(direction, || Limit::Until(deadline))
+        }
+        Ok(waited) => waited.map_err(Stop::into_error),
+    };
+    match waited {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(()),
+        result => result,
+    }
+}
+
+/// Waits for one event of the file that has the number now. `Unknown` if the number has an owner
+/// here, another waits for it, or somebody has taken it over.
+fn wait_once(
+    hub: &'static Hub,
+    fd: RawFd,
+    direction: Direction,
+    deadline: Deadline,
+) -> Result<(), Stop> {
+    hub.check_stack();
+    let mut state = hub.state();
+    if !state.readiness.is_vacant(fd) {
+        return Err(Stop::Unknown);
+    }
+    let watch = Watch::begin(hub, &mut state, fd, direction).map_err(Stop::Failed)?;
+    let mut is_queued = false;
+    let outcome =
+        hub.block_with(state, deadline, reason_of(fd, direction), Mode::Io, |state, ticket| {
+            state.readiness.enqueue(fd, direction, ticket, false);
+            is_queued = true;
+        });
+    let has_come = watch.end();
+    match outcome {
+        Outcome::Woken if has_come => Ok(()),
+        Outcome::Woken => Err(Stop::Unknown),
+        Outcome::TimedOut => Err(Stop::Failed(would_block())),
+        Outcome::Interrupted if !is_queued && hub.is_unwinding() => {
+            Err(Stop::Refused(error::unwinding()))
+        }
+        Outcome::Interrupted => Err(Stop::Interrupted),
+    }
+}
+
+/// The entry of a number for one wait.
+struct Watch {
+    hub: &'static Hub,
+    fd: RawFd,
+    id: u64,
+}
+
+impl Watch {
+    /// Begins it. The hub's state must not be borrowed any more when it is dropped.
+    fn begin(
+        hub: &'static Hub,
+        state: &mut State,
+        fd: RawFd,
+        direction: Direction,
+    ) -> io::Result<Watch> {
+        let id = new_id();
+        let (data, bits, was_spent) = state.readiness.insert_once(fd, id, direction);
+        let mut begun = if was_spent {
+            state.poller.register_again(fd, bits, data)
+        } else {
+            state.poller.register(fd, bits, data)
+        };
+        if begun.is_err() && !state.poller.is_intact() {
+            hub.check_poller(state);
+            begun = state.poller.register(fd, bits, data);
+        }
+        match begun {
+            Ok(()) => Ok(Watch { hub, fd, id }),
+            Err(error) => {
+                state.readiness.remove(fd);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends it; whether its event has come.
+    fn end(&self) -> bool {
+        let mut state = self.hub.state();
+        let has_come = state.readiness.remove_once(self.fd, self.id);
+        if has_come == Some(false) {
+            // It fails if the number was closed by other code. Of what is left then an event is
+            // ignored.
+            let _ = epoll::delete(state.poller.raw_fd(), self.fd);
+        }
+        has_come == Some(true)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
