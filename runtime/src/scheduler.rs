@@ -98,11 +98,17 @@ pub(crate) struct Ticket {
 
 impl<T> Scheduler<T> {
     /// Makes an empty table. Its tickets are numbered from `first_ticket`.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn new(order: Order, first_ticket: u64) -> Scheduler<T> {
+        Scheduler::over(Pages::new(), order, first_ticket)
+    }
+
+    /// The same in memory that is empty, and may have room.
+    pub(crate) fn over(entries: Pages<Entry<T>>, order: Order, first_ticket: u64) -> Scheduler<T> {
         let next_ticket = NonZeroU64::new(first_ticket).expect("tickets are numbered from one");
         Scheduler {
             table: Table { address: 0, len: 0 },
-            entries: Pages::new(),
+            entries,
             vacant: NO_SLOT,
             len: 0,
             first: 0,

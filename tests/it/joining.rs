@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use corovent::Builder;
 use corovent::JoinHandle;
+use corovent::Killed;
 use corovent::spawn;
 use corovent::thread::park;
 use corovent::yield_now;
@@ -207,5 +208,108 @@ fn a_forgotten_handle_leaks_the_result_alone() {
         std::mem::forget(task);
         (0..3).for_each(|_| yield_now());
         assert_eq!((Rc::strong_count(&captured), Rc::strong_count(&result)), (1, 2));
+    });
+}
+
+/// Counts how many of its kind there are.
+struct Counted(Rc<Cell<i32>>);
+
+impl Counted {
+    fn new(count: &Rc<Cell<i32>>) -> Counted {
+        count.set(count.get() + 1);
+        Counted(Rc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[repr(align(64))]
+struct Captured {
+    bytes: [u8; 100],
+    _counted: Counted,
+}
+
+impl Drop for Captured {
+    fn drop(&mut self) {
+        // Others look at the packet meanwhile.
+        yield_now();
+        assert_eq!(self.bytes, [7; 100]);
+    }
+}
+
+#[repr(align(128))]
+struct Returned {
+    bytes: [u8; 3],
+    _counted: Counted,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        assert_eq!((self.bytes, (&raw const *self).addr() % 128), ([8; 3], 0));
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Returns,
+    Panics,
+    IsKilledBefore,
+    IsKilledWithin,
+}
+
+/// A coroutine whose handle is dropped after so many turns, or joined.
+fn meet_fate(count: &Rc<Cell<i32>>, fate: Fate, dropped_after: Option<usize>) {
+    let captured = Captured { bytes: [7; 100], _counted: Counted::new(count) };
+    let task = spawn({
+        let count = Rc::clone(count);
+        move || {
+            let captured = captured;
+            yield_now();
+            assert!(fate != Fate::Panics, "as is wanted");
+            drop(captured);
+            Returned { bytes: [8; 3], _counted: Counted::new(&count) }
+        }
+    });
+    // The packet has a name to forget then, even if it is an empty one.
+    assert_eq!(task.thread().name(), None);
+    if fate == Fate::IsKilledBefore {
+        assert!(task.kill());
+    }
+    if dropped_after == Some(0) {
+        return;
+    }
+    yield_now();
+    if fate == Fate::IsKilledWithin {
+        assert!(task.kill());
+    }
+    if let Some(turns) = dropped_after {
+        return (1..turns).for_each(|_| yield_now());
+    }
+    match (fate, task.join()) {
+        (Fate::Returns, Ok(returned)) => assert_eq!(returned.bytes, [8; 3]),
+        (Fate::Panics, Err(payload)) => assert!(is_message(&*payload, "as is wanted")),
+        (_, Err(payload)) => assert!(payload.is::<Killed>()),
+        (_, Ok(_)) => panic!("{fate:?} gave a result"),
+    }
+}
+
+/// What a closure has captured and what it returns lie in the same place, one after the other:
+/// whatever becomes of the coroutine and of its handle, each is dropped once, and whole.
+#[test]
+fn captures_and_result_are_dropped_once_whatever_happens() {
+    run(|| {
+        for fate in [Fate::Returns, Fate::Panics, Fate::IsKilledBefore, Fate::IsKilledWithin] {
+            for dropped_after in [None, Some(0), Some(1), Some(2), Some(9)] {
+                let count = Rc::new(Cell::new(0));
+                meet_fate(&count, fate, dropped_after);
+                (0..9).for_each(|_| yield_now());
+                let left = (count.get(), Rc::strong_count(&count));
+                assert_eq!(left, (0, 1), "{fate:?}, {dropped_after:?}");
+            }
+        }
     });
 }

@@ -78,6 +78,7 @@ use crate::sys::blocks::Blocks;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
 use crate::sys::origin::Origin;
+use crate::sys::pages::Pages;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
@@ -294,9 +295,7 @@ fn make() -> io::Result<&'static Hub> {
     panic_hook::install();
     watchdog::meet();
     let at_first_hub = AT_FIRST_HUB.lock().take();
-    if let Some(call) = at_first_hub {
-        call();
-    }
+    at_first_hub.inspect(|call| call());
     Ok(hub)
 }
 
@@ -307,9 +306,10 @@ impl Hub {
         let reporter = Reporter::new()?;
         let now = Deadline::now().as_ns();
         let default_class = SizeClass::default_class()?;
+        let entries = Pages::with_room()?;
         let ids = id_block();
         let shared = shared::open(KernelSide { epoll: poller.raw_fd(), alarm: poller.alarm() });
-        let mut scheduler = Scheduler::new(Order::of_thread(), shared.first_ticket());
+        let mut scheduler = Scheduler::over(entries, Order::of_thread(), shared.first_ticket());
         let root = scheduler.insert_running(Task::root(ids.start, default_class));
         assert_eq!(root, ROOT);
         Ok(Hub {

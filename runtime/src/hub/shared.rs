@@ -392,4 +392,4 @@ unsafe impl Send for Inbox {}
 unsafe impl Sync for Inbox {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -414,3 +414,106 @@ unsafe fn thread_of<T>(data: NonNull<()>) -> NonNull<Thread> {
     // SAFETY: the task has not ended, so its packet is valid.
     NonNull::from(unsafe { (*packet).head.thread() })
 }
+
+/// Without a hub, so that miri runs them.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::time::Duration;
+
+    use crate::hub::shared::tests::open_alone;
+    use crate::hub::task::Body;
+    use crate::join::JoinHandle;
+    use crate::join::wait_for_fate;
+    use crate::packet::Birth;
+    use crate::packet::discard;
+    use crate::packet::new_packet;
+    use crate::sys::clock::Deadline;
+
+    #[repr(align(128))]
+    struct Aligned(Box<u8>);
+
+    /// The two sides of a coroutine that has not run.
+    fn packet<F: FnOnce() -> T, T>(closure: F) -> (Body, JoinHandle<T>) {
+        let hub = open_alone();
+        let name = Some("a name".into());
+        let birth = Birth { id: 1, name, hub, hub_number: hub.first_ticket(), observer: None };
+        hub.release();
+        // SAFETY: the tests wait for the end before what is borrowed ends.
+        let (body, side) = unsafe { new_packet(birth, closure) };
+        (body, JoinHandle { side })
+    }
+
+    /// Runs a coroutine, or kills it, while its handle is used on another thread.
+    fn run<F, T: Send>(closure: F, killed: bool, other: impl FnOnce(JoinHandle<T>) + Send)
+    where
+        F: FnOnce() -> T,
+    {
+        let (body, handle) = packet(closure);
+        thread::scope(|scope| {
+            scope.spawn(|| other(handle));
+            // SAFETY: the packet is of these types, and has not run.
+            unsafe { execute::<F, T>(body.data(), killed) };
+            // SAFETY: the result was written.
+            unsafe { finish::<T>(body.data().cast(), DONE) };
+        });
+    }
+
+    #[test]
+    fn a_closure_and_its_result_share_a_place() {
+        let large = [Box::new(1), Box::new(2), Box::new(3), Box::new(4)];
+        run(move || large.len(), false, |handle| assert_eq!(handle.join().unwrap(), 4));
+        let given = Box::new(5);
+        run(|| Aligned(given), false, |handle| assert_eq!(*handle.join().unwrap().0, 5));
+        let aligned = Aligned(Box::new(6));
+        run(|| *{ aligned }.0, false, |handle| assert_eq!(handle.join().unwrap(), 6));
+        run(|| (), false, |handle| handle.join().unwrap());
+        let given = Box::new(7);
+        run(|| given, true, |handle| assert!(handle.join().unwrap_err().is::<Killed>()));
+        run(
+            || -> () { panic::panic_any(Box::new(8)) },
+            false,
+            |handle| {
+                assert!(handle.join().unwrap_err().is::<Box<i32>>());
+            },
+        );
+    }
+
+    #[test]
+    fn the_boxes_of_the_end_are_made_while_it_comes() {
+        for _ in 0..10 {
+            run(
+                || Box::new(1),
+                false,
+                |handle| match handle.join_timeout(Duration::from_nanos(1)) {
+                    Ok(result) => assert_eq!(*result.unwrap(), 1),
+                    Err(handle) => {
+                        thread::scope(|scope| {
+                            scope.spawn(|| assert_eq!(handle.thread().name(), Some("a name")));
+                            assert!(wait_for_fate(handle.side.head(), Deadline::NEVER));
+                        });
+                        assert_eq!(*handle.join().unwrap(), 1);
+                    }
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn a_closure_that_never_runs_is_leaked_or_given_up() {
+        let number = 1;
+        let (body, handle) = packet(|| number);
+        // SAFETY: the task never goes on, and its body is not used afterwards.
+        unsafe { body.abandon() };
+        assert!(handle.join().unwrap_err().is::<crate::error::Abandoned>());
+
+        fn give_up<F: FnOnce() -> T, T>(closure: F) {
+            let (body, handle) = packet(closure);
+            // SAFETY: the body is unused, and the closure an `F`.
+            unsafe { discard::<F, T>(body, handle.side) };
+        }
+        let aligned = Aligned(Box::new(2));
+        give_up(|| aligned);
+    }
+}

@@ -165,3 +165,38 @@ pub(crate) fn page_bytes() -> usize {
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(bytes).expect("the page size is known")
 }
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::*;
+
+    /// Reads a byte of a mapping.
+    fn byte(mapping: &Mapping, offset: usize) -> u8 {
+        let part = mapping.part(offset, 1);
+        // SAFETY: the byte lies in the mapping, and was written or is zero.
+        unsafe { part.read() }
+    }
+
+    #[test]
+    fn what_grows_keeps_what_is_in_it_and_what_cannot_grow_stays() {
+        let page = page_bytes();
+        let mut mapping = Mapping::for_values(16 * page).unwrap();
+        let mut len = mapping.len();
+        // SAFETY: the byte lies in the mapping.
+        unsafe { mapping.part(len - 1, 1).write(7) };
+        while len < 4 * HUGE_FROM_BYTES {
+            // Where there is nothing behind it now, there is the next time.
+            let _behind = Mapping::for_values(page);
+            // SAFETY: no address in it is kept.
+            unsafe { mapping.grow(2 * len) }.unwrap();
+            assert_eq!((mapping.len(), byte(&mapping, 2 * len - 1)), (2 * len, 0));
+            len *= 2;
+            let before = mapping.start();
+            // SAFETY: as above.
+            unsafe { mapping.grow(1 << 62) }.unwrap_err();
+            assert_eq!((mapping.start(), mapping.len()), (before, len));
+            assert_eq!(byte(&mapping, 16 * page - 1), 7);
+        }
+    }
+}

@@ -44,6 +44,13 @@ impl<T> Pages<T> {
         Pages { start: NonNull::dangling(), len: 0, mapping: None, _values: PhantomData }
     }
 
+    /// Makes one that has room for the first values.
+    pub(crate) fn with_room() -> io::Result<Pages<T>> {
+        let mut pages = Pages::new();
+        pages.grow()?;
+        Ok(pages)
+    }
+
     /// Adds a value at the end. Without memory for it the process ends, as it does for a `Vec`.
     pub(crate) fn push(&mut self, value: T) {
         let room_bytes = self.mapping.as_ref().map_or(0, Mapping::len);

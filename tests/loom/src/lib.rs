@@ -24,10 +24,14 @@ mod join {
     real!("join.rs");
 }
 mod models;
+mod once_box;
 mod order;
 mod packet {
     mod body {
         real!("packet/body.rs");
+    }
+    mod extras {
+        real!("packet/extras.rs");
     }
     pub(crate) mod links {
         real!("packet/links.rs");

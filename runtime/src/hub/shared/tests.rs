@@ -6,7 +6,7 @@ use std::thread;
 use super::*;
 
 /// A record of its own list: other tests of this process have hubs that write to all.
-fn open_alone() -> SharedRecord {
+pub(crate) fn open_alone() -> SharedRecord {
     static ALONE: Records<Shared> = Records::new();
 
     let record = ALONE.claim(Shared::new);

@@ -1,6 +1,9 @@
 //! The two sides of a packet: who sees the result, who drops it, and who frees the packet.
 
+use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loom::thread;
@@ -9,6 +12,7 @@ use crate::error::Abandoned;
 use crate::hub::Hub;
 use crate::hub::task::Body;
 use crate::join::JoinHandle;
+use crate::join::wait_for_fate;
 use crate::models::explore;
 use crate::models::tracked::Tracked;
 use crate::packet::Birth;
@@ -16,6 +20,7 @@ use crate::packet::Outcome;
 use crate::packet::links::Chain;
 use crate::packet::links::Link;
 use crate::packet::new_packet;
+use crate::sys::clock::Deadline;
 
 /// A coroutine of this thread's hub that returns a value, and the handle of it.
 fn coroutine(hub: &Hub) -> (Body, JoinHandle<Tracked>) {
@@ -139,12 +144,78 @@ fn a_watcher_sees_the_end() {
     });
 }
 
+/// Who waits for a kill learns that it was swallowed: the box that it waits in is made before or
+/// after the one who swallows looks for it.
+#[test]
+fn a_watcher_learns_that_a_kill_was_swallowed() {
+    explore(4, 100, || {
+        let hub = Hub::open();
+        let (body, handle) = coroutine(hub);
+        let watcher = thread::spawn(move || {
+            assert!(!handle.kill_timeout(Duration::MAX));
+            handle
+        });
+        while hub.kills() == 0 {
+            hub.sleep_once();
+        }
+        // SAFETY: the task has not ended.
+        unsafe { (body.calls.kill_ignored)(body.data) };
+        let handle = watcher.join().unwrap();
+        run(body);
+        assert_eq!(handle.join().unwrap().read(), 2);
+        hub.end(None);
+    });
+}
+
+/// Two that share a handle make the box that both wait in, and both see the end.
+#[test]
+fn watchers_that_come_at_once_see_the_end() {
+    explore(2, 1000, || {
+        let hub = Hub::open();
+        let (body, handle) = coroutine(hub);
+        let handle = Arc::new(handle);
+        let watchers = [(); 2].map(|()| {
+            let handle = Arc::clone(&handle);
+            thread::spawn(move || {
+                assert!(wait_for_fate(handle.side.head(), Deadline::NEVER));
+                ptr::from_ref(handle.thread()).addr()
+            })
+        });
+        run(body);
+        let [one, other] = watchers.map(|watcher| watcher.join().unwrap());
+        assert_eq!(one, other);
+        let handle = Arc::into_inner(handle).unwrap();
+        assert_eq!(handle.join().unwrap().read(), 2);
+        hub.end(None);
+    });
+}
+
+/// A handle is joined in vain on one thread, and then on another, while the coroutine ends.
+#[test]
+fn a_join_that_gives_up_is_followed_by_one_of_another_thread() {
+    explore(5, 80, || {
+        let hub = Hub::open();
+        let (body, handle) = coroutine(hub);
+        let first = thread::spawn(move || match handle.join_timeout(Duration::ZERO) {
+            Ok(result) => assert_eq!(result.unwrap().read(), 2),
+            Err(handle) => {
+                let second = thread::spawn(move || handle.join().unwrap().read());
+                assert_eq!(second.join().unwrap(), 2);
+            }
+        });
+        run(body);
+        first.join().unwrap();
+        hub.end(None);
+    });
+}
+
 /// A link that comes while the coroutine ends is told once, or given back.
 #[test]
 fn a_link_meets_the_end() {
     struct Told {
         next: Chain,
         value: Tracked,
+        told: Arc<AtomicU32>,
     }
 
     impl Link for Told {
@@ -159,6 +230,7 @@ fn a_link_meets_the_end() {
         fn ended(self: Box<Self>, outcome: Outcome) {
             assert_eq!(outcome, Outcome::Returned);
             self.value.add();
+            self.told.fetch_add(1, Ordering::Relaxed);
         }
 
         fn owner(&self) -> usize {
@@ -169,15 +241,17 @@ fn a_link_meets_the_end() {
     explore(5, 100, || {
         let hub = Hub::open();
         let (body, handle) = coroutine(hub);
+        // The checker knows nothing of it, or it would order what it counts.
+        let told = Arc::new(AtomicU32::new(0));
+        let link = Told { next: None, value: Tracked::new(5), told: Arc::clone(&told) };
         let linker = thread::spawn(move || {
-            let link = Box::new(Told { next: None, value: Tracked::new(5) });
-            if let Err(mut link) = handle.side.head().add_link(link) {
-                assert!(link.next().is_none());
-            }
+            let given_back = handle.side.head().add_link(Box::new(link)).is_err();
             assert_eq!(handle.join().unwrap().read(), 2);
+            given_back
         });
         run(body);
-        linker.join().unwrap();
+        let given_back = linker.join().unwrap();
+        assert_eq!(told.load(Ordering::Relaxed), u32::from(!given_back));
         hub.end(None);
     });
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use loom::cell::UnsafeCell;
+use loom::cell;
 
 thread_local! {
     /// How many there are. The checker runs all threads of a model on one.
@@ -13,7 +13,20 @@ thread_local! {
 /// A number to be written by one thread and read by another.
 #[derive(Debug)]
 pub(crate) struct Tracked {
-    number: UnsafeCell<u32>,
+    number: cell::UnsafeCell<u32>,
+}
+
+/// std's, with the same checks: whoever asks where the value is counts as using it alone.
+pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> UnsafeCell<T> {
+        UnsafeCell(cell::UnsafeCell::new(value))
+    }
+
+    pub(crate) fn get(&self) -> *mut T {
+        self.0.with_mut(|value| value)
+    }
 }
 
 // SAFETY: each use is checked to come after or before every other one.
@@ -32,7 +45,7 @@ pub(crate) fn check_end() {
 impl Tracked {
     pub(crate) fn new(number: u32) -> Tracked {
         LIVE.set(LIVE.get() + 1);
-        Tracked { number: UnsafeCell::new(number) }
+        Tracked { number: cell::UnsafeCell::new(number) }
     }
 
     /// Reads it, as one of several readers.
