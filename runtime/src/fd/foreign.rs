@@ -74,8 +74,12 @@ pub fn wait_foreign(
     }
 }
 
+/// A higher number has its duplicate registered, which has a low one: the table of entries would
+/// become that long.
+const NUMBER_MAX: RawFd = 64 * 1024;
+
 /// Waits for one event of the file that has the number now. `Unknown` if the number has an owner
-/// here, another waits for it, or somebody has taken it over.
+/// here or is a very high one, another waits for it, or somebody has taken it over.
 fn wait_once(
     hub: &'static Hub,
     fd: RawFd,
@@ -84,7 +88,7 @@ fn wait_once(
 ) -> Result<(), Stop> {
     hub.check_stack();
     let mut state = hub.state();
-    if !state.readiness.is_vacant(fd) {
+    if fd > NUMBER_MAX || !state.readiness.is_vacant(fd) {
         return Err(Stop::Unknown);
     }
     let watch = Watch::begin(hub, &mut state, fd, direction).map_err(Stop::Failed)?;
