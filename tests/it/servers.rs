@@ -863,7 +863,9 @@ fn in_a_process_of_its_own_a_server_ends() {
         ping(TcpStream::connect(server.local_addr()).unwrap());
         assert!(server.stop(LONG).is_clean());
         drop(server);
-        assert_eq!((open_fds(), self::threads()), (fds, threads));
+        assert_eq!(open_fds(), fds);
+        // One that was joined is still listed for a moment.
+        until(|| self::threads() <= threads);
         eprintln!("clean");
     });
 }
