@@ -5,6 +5,8 @@ use std::io;
 use std::mem;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -14,11 +16,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use corovent_runtime::shield;
-use corovent_runtime::sync::Condvar;
-use corovent_runtime::sync::Mutex;
-use corovent_runtime::sync::MutexGuard;
+use corovent_runtime::sync::Event;
 
 use crate::server::options::Config;
+use crate::server::report::Report;
 
 /// How long handlers that were killed may take to end.
 pub(super) const KILL_WAIT: Duration = Duration::from_secs(1);
@@ -32,25 +33,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Handle {
     control: Arc<Control>,
-}
-
-/// What became of the handlers that were at work when a server was told to stop, and of those of
-/// the connections that it found in its queue then.
-///
-/// It displays as a sentence.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// How many came to their ends by themselves, in time.
-    pub finished: usize,
-    /// Those that were killed when the time was up: the addresses of the other ends, or the
-    /// names of worker processes.
-    pub killed: Vec<String>,
-    /// Those that swallowed their kill, or were in a `shield`: they may still be running.
-    pub stuck: Vec<String>,
-    /// Whether a part of the server did not even say what became of its handlers, such as a
-    /// thread that computes without end.
-    pub is_partial: bool,
 }
 
 /// What a server has done so far.
@@ -71,8 +53,9 @@ pub struct Stats {
 
 /// The state of a server.
 pub(super) struct Control {
+    /// Under std's lock, which is never held across a wait. A lock of ours, held by another thread
+    /// for a moment, would be one: a hub that looks at itself alone takes it for a deadlock.
     state: Mutex<State>,
-    changed: Condvar,
     /// Whether `state.stop` is set, for those who only want to know that.
     is_stopping: AtomicBool,
     /// Worker threads that have not ended. Changed under the lock.
@@ -97,6 +80,8 @@ struct State {
     report: Report,
     /// What has made the server stop by itself.
     error: Option<io::Error>,
+    /// Those who wait for a change.
+    waiting: Vec<Arc<Event>>,
 }
 
 /// That handlers have to end, and by when; `None`: whenever they do.
@@ -214,41 +199,10 @@ impl fmt::Debug for Handle {
     }
 }
 
-impl Report {
-    /// Whether every handler came to its end by itself.
-    ///
-    /// # Suspends
-    ///
-    /// Never.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.killed.is_empty() && self.stuck.is_empty() && !self.is_partial
-    }
-
-    fn add(&mut self, part: Report) {
-        self.finished += part.finished;
-        self.killed.extend(part.killed);
-        self.stuck.extend(part.stuck);
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} finished", self.finished)?;
-        for (names, what) in [(&self.killed, "killed"), (&self.stuck, "would not end")] {
-            if !names.is_empty() {
-                write!(f, ", {} {what} ({})", names.len(), names.join(", "))?;
-            }
-        }
-        if self.is_partial { f.write_str(", others have not said") } else { Ok(()) }
-    }
-}
-
 impl Control {
     pub(super) fn new() -> Arc<Control> {
         Arc::new(Control {
             state: Mutex::new(State::default()),
-            changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
@@ -297,8 +251,7 @@ impl Control {
         };
         state.stop = Some(Stop { deadline: earlier });
         self.is_stopping.store(true, Ordering::Relaxed);
-        drop(state);
-        self.changed.notify_all();
+        State::tell(state);
     }
 
     /// Stops the server for an error that it cannot go on after.
@@ -312,8 +265,7 @@ impl Control {
         let mut state = self.lock();
         state.report.add(part);
         state.sites -= 1;
-        drop(state);
-        self.changed.notify_all();
+        State::tell(state);
     }
 
     /// Waits until the worker threads have ended, whose sites have; false if one does not.
@@ -326,7 +278,7 @@ impl Control {
     /// Makes those who wait look again. Whoever waits for what is not in the state calls it on
     /// their own thread.
     pub(super) fn look_again(&self) {
-        self.changed.notify_all();
+        State::tell(self.lock());
     }
 
     /// Waits until the server is to stop, or `until` says so.
@@ -412,9 +364,9 @@ impl Control {
     }
 
     /// Waits for a change, which may be none: all who call it look again.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.home == here() && self.threads.load(Ordering::Relaxed) == 0 {
-            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            return self.wait_for_change(state, |change| change.wait());
         }
         // Another thread makes the change, of which a hub that looks at itself alone knows
         // nothing: without an end it would take the wait for a deadlock.
@@ -422,11 +374,48 @@ impl Control {
     }
 
     fn wait_timeout<'a>(
-        &self,
+        &'a self,
         state: MutexGuard<'a, State>,
         timeout: Duration,
     ) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+        self.wait_for_change(state, |change| {
+            change.wait_timeout(timeout);
+        })
+    }
+
+    fn wait_for_change<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        wait: impl FnOnce(&Event),
+    ) -> MutexGuard<'a, State> {
+        let change = Arc::new(Event::new());
+        state.waiting.push(Arc::clone(&change));
+        drop(state);
+        let waiting = Waiting { control: self, change: &change };
+        wait(&change);
+        drop(waiting);
+        self.lock()
+    }
+}
+
+impl State {
+    /// Makes those who wait look again.
+    fn tell(mut state: MutexGuard<'_, State>) {
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        waiting.iter().for_each(|change| change.set());
+    }
+}
+
+/// One who waits for a change, and may be interrupted.
+struct Waiting<'a> {
+    control: &'a Control,
+    change: &'a Arc<Event>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.control.lock().waiting.retain(|change| !Arc::ptr_eq(change, self.change));
     }
 }
 
@@ -464,8 +453,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let state = self.0.lock();
         self.0.threads.fetch_sub(1, Ordering::Relaxed);
-        drop(state);
-        self.0.changed.notify_all();
+        State::tell(state);
     }
 }
 

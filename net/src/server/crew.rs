@@ -19,10 +19,10 @@ use slab::Slab;
 
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
-use crate::server::control::Report;
 use crate::server::options::Config;
 use crate::server::options::Limit;
 use crate::server::options::Permit;
+use crate::server::report::Report;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Trouble;
 

@@ -21,8 +21,8 @@ use corovent_runtime::spawn;
 
 use crate::server::control::Control;
 use crate::server::control::KILL_WAIT;
-use crate::server::control::Report;
 use crate::server::options::Config;
+use crate::server::report::Report;
 use crate::server::site::Intake;
 use crate::server::site::start;
 use crate::server::trouble::Backoff;

@@ -15,11 +15,11 @@ use corovent_runtime::sleep;
 use corovent_runtime::spawn;
 
 use crate::server::control::Control;
-use crate::server::control::Report;
 use crate::server::crew::Crew;
 use crate::server::listener::SocketFile;
 use crate::server::options::Limit;
 use crate::server::options::Permit;
+use crate::server::report::Report;
 use crate::server::trouble::Backoff;
 use crate::server::trouble::Failure;
 use crate::server::trouble::Kind;
