@@ -12,7 +12,6 @@ use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
 
-use crate::error;
 use crate::fd::Direction;
 use crate::fd::Limit;
 use crate::fd::Source;
@@ -21,7 +20,6 @@ use crate::fd::owner::Stop;
 use crate::fd::owner::bits_of;
 use crate::fd::owner::new_id;
 use crate::fd::owner::reason_of;
-use crate::fd::owner::would_block;
 use crate::hub;
 use crate::hub::Hub;
 use crate::hub::Mode;
@@ -79,7 +77,8 @@ pub fn wait_foreign(
 const NUMBER_MAX: RawFd = 64 * 1024;
 
 /// Waits for one event of the file that has the number now. `Unknown` if the number has an owner
-/// here or is a very high one, another waits for it, or somebody has taken it over.
+/// here or is a very high one, another waits for it, or somebody has taken it over; or if epoll has
+/// to be set up again.
 fn wait_once(
     hub: &'static Hub,
     fd: RawFd,
@@ -91,22 +90,18 @@ fn wait_once(
     if fd > NUMBER_MAX || !state.readiness.is_vacant(fd) {
         return Err(Stop::Unknown);
     }
-    let watch = Watch::begin(hub, &mut state, fd, direction).map_err(Stop::Failed)?;
-    let mut is_queued = false;
+    let watch = Watch::begin(hub, &mut state, fd, direction)?;
+    let mut has_begun = false;
     let outcome =
         hub.block_with(state, deadline, reason_of(fd, direction), Mode::Io, |state, ticket| {
             state.readiness.enqueue(fd, direction, ticket, false);
-            is_queued = true;
+            has_begun = true;
         });
     let has_come = watch.end();
     match outcome {
         Outcome::Woken if has_come => Ok(()),
         Outcome::Woken => Err(Stop::Unknown),
-        Outcome::TimedOut => Err(Stop::Failed(would_block())),
-        Outcome::Interrupted if !is_queued && hub.is_unwinding() => {
-            Err(Stop::Refused(error::unwinding()))
-        }
-        Outcome::Interrupted => Err(Stop::Interrupted),
+        outcome => Err(Stop::unless_woken(outcome, hub, has_begun)),
     }
 }
 
@@ -124,27 +119,19 @@ impl Watch {
         state: &mut State,
         fd: RawFd,
         direction: Direction,
-    ) -> io::Result<Watch> {
+    ) -> Result<Watch, Stop> {
         let id = new_id();
         let (data, bits, was_spent) = state.readiness.insert_once(fd, id, direction);
-        let mut begun = if was_spent {
+        let begun = if was_spent {
             state.poller.register_again(fd, bits, data)
         } else {
             state.poller.register(fd, bits, data)
         };
-        if begun.is_err() && !state.poller.is_intact() {
-            hub.check_poller(state);
-            // All that were there have been woken, and their entries removed.
-            let (data, bits, _) = state.readiness.insert_once(fd, id, direction);
-            begun = state.poller.register(fd, bits, data);
-        }
-        match begun {
-            Ok(()) => Ok(Watch { hub, fd, id }),
-            Err(error) => {
-                state.readiness.remove(fd);
-                Err(error)
-            }
-        }
+        begun.map(|()| Watch { hub, fd, id }).map_err(|error| {
+            state.readiness.remove(fd);
+            // The epoll instance is to be made anew, which the duplicate's registration does.
+            if state.poller.is_intact() { Stop::Failed(error) } else { Stop::Unknown }
+        })
     }
 
     /// Ends it; whether its event has come.

@@ -61,6 +61,19 @@ pub(super) enum Stop {
 }
 
 impl Stop {
+    /// Why a wait is over that no wake has ended. One that has not begun, of a task that
+    /// unwinds, was refused.
+    #[cold]
+    pub(super) fn unless_woken(outcome: Outcome, hub: &Hub, has_begun: bool) -> Stop {
+        match outcome {
+            Outcome::Interrupted if !has_begun && hub.is_unwinding() => {
+                Stop::Refused(error::unwinding())
+            }
+            Outcome::Interrupted => Stop::Interrupted,
+            Outcome::TimedOut | Outcome::Woken => Stop::Failed(would_block()),
+        }
+    }
+
     /// The error that the call gives; an interrupt is thrown.
     #[cold]
     pub(super) fn into_error(self) -> io::Error {
@@ -236,16 +249,10 @@ impl Owner {
         if outcome == Outcome::Woken {
             return then(Some(&mut hub.state()));
         }
-        match queued {
-            Some(ticket) => hub.state().readiness.dequeue(fd, direction, ticket),
-            None if hub.is_unwinding() => return Err(Stop::Refused(error::unwinding())),
-            None => {}
+        if let Some(ticket) = queued {
+            hub.state().readiness.dequeue(fd, direction, ticket);
         }
-        Err(if outcome == Outcome::Interrupted {
-            Stop::Interrupted
-        } else {
-            Stop::Failed(would_block())
-        })
+        Err(Stop::unless_woken(outcome, hub, queued.is_some()))
     }
 
     /// Waits until one of several descriptors has changed that calls have found empty. Nobody
@@ -282,11 +289,10 @@ impl Owner {
             queued.inspect(|ticket| state.readiness.dequeue(owner.fd, direction, *ticket));
         }
         drop(state);
-        match outcome {
-            Outcome::Woken => kept.then_some(()).ok_or(Stop::Closed),
-            _ if queued.is_none() && hub.is_unwinding() => Err(Stop::Refused(error::unwinding())),
-            _ => Err(Stop::Interrupted),
+        if outcome == Outcome::Woken {
+            return kept.then_some(()).ok_or(Stop::Closed);
         }
+        Err(Stop::unless_woken(outcome, hub, queued.is_some()))
     }
 
     #[cold]

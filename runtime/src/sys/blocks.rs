@@ -97,8 +97,8 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         for (index, list) in self.lists.iter().enumerate() {
-            let bytes = LEAST_BYTES + index * GRAIN_BYTES;
-            let layout = Layout::from_size_align(bytes, GRAIN_BYTES).expect("it is small");
+            let layout =
+                Layout::from_size_align(bytes_of(index), GRAIN_BYTES).expect("it is small");
             while let Some(block) = self.take(layout) {
                 // SAFETY: it was in the list of this size, so it was allocated with it.
                 unsafe { free(block, layout) };
@@ -131,14 +131,24 @@ pub(crate) unsafe fn free(block: NonNull<u8>, layout: Layout) {
 /// The list of a layout, if blocks of it are kept at all.
 #[inline(always)]
 const fn list_of(layout: Layout) -> Option<usize> {
-    let list = layout.size().saturating_sub(LEAST_BYTES).div_ceil(GRAIN_BYTES);
+    let list = index_of(layout.size());
     if list < LISTS && layout.align() <= GRAIN_BYTES { Some(list) } else { None }
+}
+
+/// The index of the list of a size, were there a list for each.
+#[inline(always)]
+const fn index_of(bytes: usize) -> usize {
+    bytes.saturating_sub(LEAST_BYTES).div_ceil(GRAIN_BYTES)
+}
+
+/// The size of the blocks in a list.
+const fn bytes_of(index: usize) -> usize {
+    LEAST_BYTES + index * GRAIN_BYTES
 }
 
 /// What is really allocated: blocks of one list are alike.
 fn rounded(layout: Layout) -> Layout {
-    let grains = layout.size().saturating_sub(LEAST_BYTES).div_ceil(GRAIN_BYTES);
-    let bytes = LEAST_BYTES + grains * GRAIN_BYTES;
+    let bytes = bytes_of(index_of(layout.size()));
     let rounded = Layout::from_size_align(bytes, layout.align().max(GRAIN_BYTES));
     rounded.expect("a value is smaller than half of all memory")
 }

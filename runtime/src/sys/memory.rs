@@ -29,9 +29,7 @@ impl Mapping {
     /// every stack cost two megabytes.
     pub(crate) fn for_stacks(len: usize) -> io::Result<Mapping> {
         let mapping = Mapping::new(len, libc::MAP_NORESERVE | libc::MAP_STACK)?;
-        // SAFETY: this is the range; the advice changes no content. A kernel without huge
-        // pages refuses it, which is as good.
-        unsafe { libc::madvise(mapping.start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
+        mapping.set_huge(false);
         Ok(mapping)
     }
 
@@ -70,11 +68,17 @@ impl Mapping {
         // The old range is a part of the new one, or gone.
         std::mem::forget(std::mem::replace(self, Mapping::at(start, len)?));
         if len >= HUGE_FROM_BYTES {
-            // SAFETY: this is the range; the advice changes no content. A kernel without huge
-            // pages refuses it, which is as good.
-            unsafe { libc::madvise(start, len, libc::MADV_HUGEPAGE) };
+            self.set_huge(true);
         }
         Ok(())
+    }
+
+    /// Lets pages of the range become huge ones, or not. A kernel that has none refuses it, which
+    /// is as good.
+    fn set_huge(&self, may_be: bool) {
+        let advice = if may_be { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+        // SAFETY: this is the range; the advice changes no content.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) };
     }
 
     /// The lowest address.
