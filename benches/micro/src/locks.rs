@@ -2,7 +2,8 @@
 //! permits to each other.
 //!
 //! A contended lock is held over a yield, as on one thread nobody would have to wait for it else;
-//! that of threads is too. `corovent on a thread` is corovent's lock where there is no hub.
+//! that of threads is too. `corovent on a thread` is corovent's lock where there is no hub, and
+//! `corovent beside a thread` where the process has another thread.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new("mutex", "free", 5_000_000, 10_000)
             .mark_of("threads", 1.2)
-            .who("corovent", |count| in_a_coroutine(move || corovent_free(count)))
+            .ours(|count| in_a_coroutine(move || corovent_free(count)))
             .who("corovent on a thread", corovent_free)
             .slow_who("tokio", 5, tokio_free)
             .slow_who("smol", 5, smol_free)
@@ -35,7 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     let contended = |tasks: usize| {
         Case::new("mutex", &format!("wanted by {tasks}"), 500_000, 2_000)
-            .who("corovent", move |count| corovent_contended(tasks, count))
+            .ours(move |count| corovent_contended(tasks, count))
             .slow_who("tokio", 4, move |count| tokio_contended(tasks, count))
             .slow_who("smol", 4, move |count| smol_contended(tasks, count))
             .slow_who("may", 10, move |count| may_contended(tasks, count))

@@ -4,6 +4,7 @@
 //! has to be exactly proportional to that number, but for a part that does not depend on it: who
 //! counts instructions takes the difference of two runs.
 
+use std::thread;
 use std::time::Instant;
 
 use support::Better;
@@ -108,6 +109,15 @@ impl Case {
 
     pub(crate) fn who(self, who: &'static str, measure: impl Fn(usize) -> f64 + 'static) -> Case {
         self.slow_who(who, 1, measure)
+    }
+
+    /// Adds corovent twice: in a process that has one thread, and in one that has another, which
+    /// does nothing; but then it might, and what threads share is guarded.
+    pub(crate) fn ours(self, measure: impl Fn(usize) -> f64 + Copy + 'static) -> Case {
+        self.who("corovent", measure).who("corovent beside a thread", move |count| {
+            thread::spawn(thread::park);
+            measure(count)
+        })
     }
 
     /// Adds somebody who does a part of the work, being slow.

@@ -15,14 +15,14 @@ use crate::peers::on_tokio;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("wake", "park and unpark", 500_000, 1_000)
-            .who("corovent", corovent_parks)
+            .ours(corovent_parks)
             .slow_who("may", 4, may_parks)
             .slow_who("threads", 20, thread_parks),
         Case::new("wake", "notification", 500_000, 1_000)
-            .who("corovent", corovent_events)
+            .ours(corovent_events)
             .who("tokio", tokio_notifications),
         Case::new("wake", "condition", 500_000, 1_000)
-            .who("corovent", corovent_conditions)
+            .ours(corovent_conditions)
             .slow_who("may", 4, may_conditions)
             .slow_who("threads", 20, thread_conditions),
     ]

@@ -55,7 +55,7 @@ fn label(bound: Option<usize>) -> String {
 fn trips(bound: Option<usize>) -> Case {
     let case = Case::new("round trip", &label(bound), 500_000, 1_000)
         .mark(80.0)
-        .who("corovent", move |count| round_trips::<Ours, Coroutines>(bound, count))
+        .ours(move |count| round_trips::<Ours, Coroutines>(bound, count))
         .slow_who("tokio", 4, move |count| awaiting::tokio_round_trips(bound, count))
         .slow_who("smol", 4, move |count| awaiting::smol_round_trips(bound, count))
         .slow_who("threads", 20, move |count| round_trips::<Std, Threads>(bound, count))
@@ -75,7 +75,7 @@ fn to_one(bound: Option<usize>, senders: usize, mark: Option<f64>) -> Case {
     // Threads sleep between any two messages where there is no room.
     let part = if bound.is_some_and(|bound| bound < 2) { 50 } else { 4 };
     let case = case
-        .who("corovent", move |count| messages::<Ours, Coroutines>(bound, senders, 1, count))
+        .ours(move |count| messages::<Ours, Coroutines>(bound, senders, 1, count))
         .slow_who("corovent on threads", part, move |count| {
             messages::<Ours, Threads>(bound, senders, 1, count)
         })
