@@ -34,7 +34,7 @@ const HOUSES: [House; 3] = [
         layers: &[
             // The kernel and the machine, as safe functions.
             &["sys", "sys::atomic", "sys::blocks", "sys::frames", "sys::modules", "sys::registers"],
-            &["sys::clock", "sys::memory", "sys::origin", "sys::records"],
+            &["sys::clock", "sys::memory", "sys::origin", "sys::records", "sys::single_threaded"],
             &[
                 "sys::epoll",
                 "sys::file",

@@ -131,14 +131,15 @@ impl<T> Scheduler<T> {
     }
 
     /// Adds a task at the end of the ready queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert_ready(&mut self, task: T) -> u32 {
         let slot = self.insert(task, State::Ready);
         self.append(slot);
         slot
     }
 
-    #[inline]
+    // In the frame of who makes the task, which then needs no place of its own.
+    #[inline(always)]
     fn insert(&mut self, task: T, state: State) -> u32 {
         if self.vacant == NO_SLOT {
             self.add_entry();

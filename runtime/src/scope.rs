@@ -31,10 +31,10 @@ use crate::scheduler::Outcome;
 use crate::select::Selectable;
 use crate::select::waits_as;
 use crate::sys::atomic::AtomicBool;
-use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::process::abort_with;
+use crate::sys::single_threaded::AtomicUsize;
 use crate::task::Builder;
 use crate::wait_queue::WaitQueue;
 

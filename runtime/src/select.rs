@@ -225,9 +225,7 @@ fn wait_slowly<W: Waitable + ?Sized>(
     let turns = vec![Turn::default(); things.len()];
     let mut waiting = Waiting { things, nodes: &nodes, claim: &claim, turns, taken: None };
     loop {
-        let place = Place::current();
-        // Before the nodes are linked: whoever wakes one of them finds it announced.
-        place.announce(REASON);
+        let place = Place::announced(REASON);
         claim.open();
         let mut outcome = Outcome::Woken;
         if waiting.begin(&place) {
@@ -284,11 +282,10 @@ impl<W: Waitable + ?Sized> Waiting<'_, W> {
     /// Links all nodes. False if one of the things is ready, or an offer was taken meanwhile: then
     /// there is nothing to wait for.
     fn begin(&mut self, place: &Place) -> bool {
-        let wake = place.wake_ref();
         for (index, (thing, turn)) in self.things.iter().zip(&mut self.turns).enumerate() {
             let (node, claim) = (self.nodes.get(index), self.claim);
             let (was_linked, had_its_turn) = (turn.is_in, turn.was_on);
-            if !thing.link(&Spot { index, claim, node, wake, was_linked, had_its_turn }) {
+            if !thing.link(&Spot { index, claim, node, place, was_linked, had_its_turn }) {
                 return false;
             }
             // If it was woken, it has found nothing, and so has used the wake up.

@@ -28,11 +28,11 @@ use crate::hub::reason::What;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::scheduler::Outcome;
-use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Guard;
 use crate::sys::lock::Lock;
+use crate::sys::single_threaded::AtomicUsize;
 
 pub(crate) use crate::wait_queue::list::List;
 pub(crate) use crate::wait_queue::list::Node;
@@ -62,8 +62,8 @@ pub(crate) struct Spot<'a> {
     pub(crate) claim: &'a Claim,
     /// Its node for this queue.
     pub(crate) node: Pin<&'a Node>,
-    /// The name of its wait, the same in all.
-    pub(crate) wake: WakeRef,
+    /// Where it waits, which is the same for all.
+    pub(crate) place: &'a Place,
     /// The node was linked when the waiter looked last; if it is not now, it was woken since.
     pub(crate) was_linked: bool,
     /// It was woken before, and came too late; if the node is not linked still, it was here.
@@ -198,7 +198,7 @@ impl<S> WaitQueue<S> {
         if is_ready(&inner.state) {
             return false;
         }
-        inner.link(spot.node, spot.wake, spot.had_its_turn);
+        inner.link(spot.node, spot.place, spot.had_its_turn);
         true
     }
 
@@ -250,11 +250,11 @@ impl<S> Inner<S> {
     }
 
     /// Links a node, with the name of its next wait: in front, if it had its turn.
-    pub(crate) fn link(&mut self, node: Pin<&Node>, wake: WakeRef, had_its_turn: bool) {
+    pub(crate) fn link(&mut self, node: Pin<&Node>, place: &Place, had_its_turn: bool) {
         let number = self.number;
         // Not in front of those whom a `wake_all` has yet to wake: it would miss them.
         let may_lead = node.payload().is_some_and(|tag| tag.replace(number) == number);
-        self.list.link(node, wake, had_its_turn && may_lead);
+        self.list.link(node, place, had_its_turn && may_lead);
     }
 }
 
@@ -277,15 +277,13 @@ impl<S> Linked<'_, S> {
     ) -> Result<R, Begun> {
         let Linked { queue, node } = *self;
         let reason = Reason::Queue(what, ptr::from_ref(queue).addr());
-        let place = Place::current();
-        // Before the lock is taken: whoever wakes this node finds it announced.
-        place.announce(reason);
+        let place = Place::announced(reason);
         let mut inner = queue.lock();
         if let Some(taken) = take(&mut inner.state) {
             inner.list.unlink(node);
             return Ok(taken);
         }
-        inner.link(node, place.wake_ref(), node.was_taken_out());
+        inner.link(node, &place, node.was_taken_out());
         drop(inner);
         Err(place.begin(deadline, reason, mode))
     }

@@ -18,6 +18,7 @@ use crate::hub;
 use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
+use crate::hub::first;
 use crate::hub::give_up::evict;
 use crate::hub::identity;
 use crate::hub::polling::register_again;
@@ -56,7 +57,7 @@ pub(super) fn watch_forks() {
 
 impl Repair for Hubs {
     fn child(&self) {
-        hub::free_first_hub_lock();
+        first::free_lock();
         free_print_error();
         let own = hub::running_hub();
         let own_record = own.map(Hub::shared);

@@ -16,11 +16,11 @@ use crate::hub::reason::Reason;
 use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::scheduler::Outcome;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
+use crate::sys::single_threaded::AtomicU32;
 
 /// A handle of a coroutine, or of an OS thread: the mirror of [`std::thread::Thread`].
 ///
@@ -106,7 +106,7 @@ impl Thread {
             return Err(Outcome::Woken);
         }
         let place = Place::current();
-        *self.inner.parked.lock() = Some(place.wake_ref());
+        place.name_wait(Cell::from_mut(&mut self.inner.parked.lock()));
         let exchange = token.compare_exchange(EMPTY, PARKED, Ordering::AcqRel, Ordering::Acquire);
         // `PARKED` was left by a park that panicked since it may not wait here.
         if exchange.is_err_and(|found| found != PARKED) {

@@ -14,6 +14,7 @@
 
 mod debugger;
 pub(crate) mod end;
+mod first;
 mod fork;
 pub(crate) mod give_up;
 pub(crate) mod identity;
@@ -46,6 +47,7 @@ use std::cell::RefMut;
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::panic::Location;
 use std::ptr;
 
 use crate::coroutine::Valgrind;
@@ -57,6 +59,7 @@ use crate::hub::reason::Reason;
 use crate::hub::shared::KernelSide;
 use crate::hub::shared::SharedRecord;
 use crate::hub::stats::Stats;
+use crate::hub::task::Body;
 use crate::hub::task::NewTask;
 use crate::hub::task::Task;
 use crate::hub::vitals::Vitals;
@@ -76,12 +79,12 @@ use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::blocks::Blocks;
 use crate::sys::clock::Deadline;
-use crate::sys::lock::Lock;
 use crate::sys::origin::Origin;
 use crate::sys::pages::Pages;
 use crate::timers::TimerKey;
 use crate::timers::Timers;
 
+pub(crate) use crate::hub::first::at_first_hub;
 pub(crate) use crate::hub::wait::Begun;
 pub(crate) use crate::hub::wait::Mode;
 pub(crate) use crate::hub::wait::Suspension;
@@ -199,9 +202,6 @@ const ID_BLOCK: u64 = 1 << 16;
 /// Timeout scopes are numbered from the hub's first id on, with so many bits more.
 const SCOPE_BITS: u32 = 24;
 
-/// What is called when the process has its first hub, which it is not to need.
-static AT_FIRST_HUB: Lock<Option<fn()>> = Lock::new(None);
-
 thread_local! {
     /// The hub of this thread, or null. Without a destructor: what ends the hub is in
     /// `end.rs`.
@@ -226,17 +226,6 @@ pub(crate) fn current() -> Option<&'static Hub> {
         return None;
     }
     Some(hub)
-}
-
-/// Has a function called when the process has its first hub. There is one such function.
-pub(crate) fn at_first_hub(call: fn()) {
-    *AT_FIRST_HUB.lock() = Some(call);
-}
-
-/// Lets the child of a fork make hubs although another thread of the parent was about to. A
-/// function that was just taken is called in the parent alone.
-fn free_first_hub_lock() {
-    AT_FIRST_HUB.free_in_child();
 }
 
 /// Counts an operation that need not wait; lets the others run after many in a row. If
@@ -294,8 +283,7 @@ fn make() -> io::Result<&'static Hub> {
     unsafe { hub.shared.watched.attach(hub) };
     panic_hook::install();
     watchdog::meet();
-    let at_first_hub = AT_FIRST_HUB.lock().take();
-    at_first_hub.inspect(|call| call());
+    first::meet();
     Ok(hub)
 }
 
@@ -422,13 +410,26 @@ impl Hub {
 
     /// Adds a task at the end of the ready queue. The error names the limit that left no
     /// room for its stack; the body is the caller's still.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn spawn(&self, new: NewTask) -> io::Result<u32> {
+        self.insert(new.id, new.body(), new.class, new.spawned_at)
+    }
+
+    /// Does that, with all that is needed in registers.
+    #[inline(never)]
+    fn insert(
+        &self,
+        id: u64,
+        body: Body,
+        class: Option<SizeClass>,
+        spawned_at: &'static Location<'static>,
+    ) -> io::Result<u32> {
         let mut state = self.state.borrow_mut();
-        let class = new.class.unwrap_or(state.default_class);
+        let class = class.unwrap_or(state.default_class);
         state.stacks.reserve(class)?;
         let since_ms = self.clock_ms.get();
-        Ok(state.scheduler.insert_ready(Task::new(new, class, since_ms)))
+        let task = Task::new(id, body, spawned_at, class, since_ms);
+        Ok(state.scheduler.insert_ready(task))
     }
 
     /// Adds a task that is ready at the deadline, or when it is killed; gives its slot and
@@ -445,7 +446,7 @@ impl Hub {
             reason: Reason::Delay,
             // A kill ends this wait in every build: nothing has to unwind for it.
             mode: Mode::Io,
-            ..Task::new(new, class, self.clock_ms.get())
+            ..Task::new(new.id, new.body(), new.spawned_at, class, self.clock_ms.get())
         };
         let ticket = state.scheduler.insert_blocked(task);
         let timer =

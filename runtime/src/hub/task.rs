@@ -109,15 +109,21 @@ impl Task {
 
     /// The record of a coroutine that has not run.
     #[inline(always)]
-    pub(crate) fn new(new: NewTask, class: SizeClass, since_ms: u32) -> Task {
+    pub(crate) fn new(
+        id: u64,
+        body: Body,
+        spawned_at: &'static Location<'static>,
+        class: SizeClass,
+        since_ms: u32,
+    ) -> Task {
         Task {
-            id: new.id,
+            id,
             coroutine: None,
-            body: Some(new.body),
+            body: Some(body),
             interrupts: Interrupts::default(),
             reason: Reason::Start,
             since_ms,
-            spawned_at: new.spawned_at,
+            spawned_at,
             timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,

@@ -98,7 +98,7 @@ impl WakeRef {
 pub(crate) fn retry(queue: Option<usize>) {
     RETRIES.fetch_add(2, Ordering::Relaxed);
     // Whoever has not seen the new number has announced its wait, or opened its hub, before
-    // this, and is found below: `announce` and `shared::open` have the other fence.
+    // this, and is found below: `announced` and `shared::open` have the other fence.
     fence(Ordering::SeqCst);
     shared::for_each(|hub| {
         hub.post(hub.first_ticket(), Message::Retry(queue));
@@ -143,6 +143,20 @@ impl Place {
         }
     }
 
+    /// The same for a wait that others will know of. It is taken before the line is locked or
+    /// the node linked: from then on [`retry`] finds the wait.
+    #[inline]
+    pub(crate) fn announced(reason: Reason) -> Place {
+        let place = Place::current();
+        // A task's reason is looked at only once it waits, by its own hub.
+        if let Place::Thread(Seat { parker, .. }) = &place {
+            parker.queue.store(reason.queue().unwrap_or(0), Ordering::Release);
+            // Pairs with `retry`, for those who ask for `retries` next.
+            fence(Ordering::SeqCst);
+        }
+        place
+    }
+
     /// Checks that the running code may wait, before it gives anything up for that.
     #[inline]
     pub(crate) fn check() {
@@ -162,14 +176,18 @@ impl Place {
         }
     }
 
-    /// Lets [`retry`] find the next wait, from now on.
+    /// Writes the name of the next wait at this place to where those look who end it.
     #[inline]
-    pub(crate) fn announce(&self, reason: Reason) {
-        // A task's reason is looked at only once it waits, by its own hub.
-        if let Place::Thread(Seat { parker, .. }) = self {
-            parker.queue.store(reason.queue().unwrap_or(0), Ordering::Release);
-            // Pairs with `retry`, for those who ask for `retries` next.
-            fence(Ordering::SeqCst);
+    pub(crate) fn name_wait(&self, name: &Cell<Option<WakeRef>>) {
+        // Word by word in either arm: a name that is put together first, and copied then, is
+        // loaded by words that no store has the whole of, for which the processor waits.
+        match self {
+            Place::Task(hub) => {
+                name.set(Some(WakeRef::Task { hub: hub.shared(), ticket: hub.ticket() }));
+            }
+            Place::Thread(Seat { parker, .. }) => {
+                name.set(Some(WakeRef::Thread { parker, number: parker.number() }));
+            }
         }
     }
 
@@ -186,7 +204,7 @@ impl Place {
     pub(crate) fn begin(&self, deadline: Deadline, reason: Reason, mode: Mode) -> Begun {
         match self {
             Place::Task(hub) => hub.begin(deadline, reason, mode),
-            Place::Thread(seat) => Err(seat.park(deadline, reason)),
+            Place::Thread(seat) => Err(seat.park(deadline, reason.is_idle())),
         }
     }
 
@@ -261,9 +279,9 @@ impl Seat {
     }
 
     /// Waits for the use of the parker's number.
-    fn park(&self, deadline: Deadline, reason: Reason) -> Outcome {
+    fn park(&self, deadline: Deadline, is_idle: bool) -> Outcome {
         // Who is idle is woken when somebody has run for a while, and it might be in the way.
-        self.parker.park(deadline, self.has_company && !reason.is_idle())
+        self.parker.park(deadline, self.has_company && !is_idle)
     }
 }
 

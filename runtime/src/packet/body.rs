@@ -117,16 +117,24 @@ unsafe fn execute<F: FnOnce() -> T, T>(data: NonNull<()>, killed: bool) {
     // SAFETY: the packet lives until `finish`, and the place of the closure is the result's now.
     let packet = unsafe { &*packet };
     let head = &packet.head;
-    let run =
-        AssertUnwindSafe(move || if killed { drop_killed(closure, head) } else { Ok(closure()) });
-    let result = panic::catch_unwind(run).unwrap_or_else(|payload| failed(head, payload));
-    if packet.head.state.load(Ordering::Acquire) & DROPPED != 0 {
-        drop_unwanted(result, packet.head.observer);
+    let write = |result| {
         // SAFETY: until `DONE` is set the result is the task's.
-        unsafe { packet.result.get().write(MaybeUninit::new(Err(Box::new(Killed)))) };
-    } else {
-        // SAFETY: as above.
         unsafe { packet.result.get().write(MaybeUninit::new(result)) };
+    };
+    // Written where it comes up: on the way out of `catch_unwind` it would be stored in two halves
+    // and loaded whole at once, for which the processor waits.
+    let run = AssertUnwindSafe(move || {
+        write(if killed { drop_killed(closure, head) } else { Ok(closure()) });
+    });
+    if let Err(payload) = panic::catch_unwind(run) {
+        write(failed(head, payload));
+    }
+    if head.state.load(Ordering::Acquire) & DROPPED != 0 {
+        // SAFETY: as above, and it was written just now.
+        let result = unsafe { packet.result.get().read() };
+        // SAFETY: as above.
+        drop_unwanted(unsafe { result.assume_init() }, head.observer);
+        write(Err(Box::new(Killed)));
     }
 }
 

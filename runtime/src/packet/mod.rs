@@ -43,10 +43,10 @@ use crate::hub::shared::SharedRecord;
 use crate::hub::task::Body;
 use crate::packet::body::Calls;
 use crate::packet::extras::Extras;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
 use crate::sys::blocks;
+use crate::sys::single_threaded::AtomicU32;
 
 pub(crate) use crate::packet::body::drop_quietly;
 pub use crate::packet::links::Outcome;

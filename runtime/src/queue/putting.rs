@@ -144,9 +144,7 @@ impl<T, O: Order<T>> InLine<'_, T, O> {
         let core = self.core;
         let reason = Reason::Queue(What::Put, ptr::from_ref(&core.queue).addr());
         loop {
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
+            let place = Place::announced(reason);
             if self.join(&place, item) {
                 return Err(place.begin(deadline, reason, Mode::Plain));
             }
@@ -184,7 +182,7 @@ impl<T, O: Order<T>> InLine<'_, T, O> {
     fn join(&self, place: &Place, item: &mut Option<T>) -> bool {
         let mut inner = self.core.lock();
         let Some(offer) = self.node.payload() else {
-            inner.state.putters.link(self.node, place.wake_ref(), false);
+            inner.state.putters.link(self.node, place, false);
             return true;
         };
         if item.is_none() {
@@ -196,9 +194,8 @@ impl<T, O: Order<T>> InLine<'_, T, O> {
         }
         offer.item.set(item.take());
         offer.claim.set(None);
-        let wake = place.wake_ref();
-        inner.state.putters.link(self.node, wake, false);
-        self.core.call_select(inner, wake);
+        inner.state.putters.link(self.node, place, false);
+        self.core.call_select(inner, place.wake_ref());
         true
     }
 
@@ -266,8 +263,8 @@ impl<T, O: Order<T>> Waitable for Putting<'_, T, O> {
             }
             offer.claim.set(Some((NonNull::from(spot.claim), spot.index)));
         }
-        inner.state.putters.link(node, spot.wake, spot.had_its_turn);
-        self.core.call_select(inner, spot.wake);
+        inner.state.putters.link(node, spot.place, spot.had_its_turn);
+        self.core.call_select(inner, spot.place.wake_ref());
         true
     }
 

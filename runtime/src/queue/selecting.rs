@@ -28,14 +28,14 @@ impl<T, O: Order<T>> Waitable for Core<T, O> {
             if inner.state.is_ready(false, None) {
                 return false;
             }
-            inner.link(spot.node, spot.wake, spot.had_its_turn);
+            inner.link(spot.node, spot.place, spot.had_its_turn);
             return true;
         }
         let mut inner = self.queue.lock();
         if inner.state.is_ready(true, Some(spot.claim)) {
             return false;
         }
-        inner.state.selects.link(spot.node, spot.wake, spot.had_its_turn);
+        inner.state.selects.link(spot.node, spot.place, spot.had_its_turn);
         true
     }
 

@@ -316,12 +316,10 @@ impl Waits<'_> {
     #[inline(never)]
     fn begin(&self, lock: &RawLock, deadline: Deadline) -> Begun {
         let reason = self.condvar.line.reason(What::Condvar);
-        let place = Place::current();
-        // Before the line is locked: whoever wakes this node finds it announced.
-        place.announce(reason);
+        let place = Place::announced(reason);
         let mut line = self.condvar.line.lock();
         self.node.set_tag(line.number());
-        line.link(self.node, place.wake_ref(), false);
+        line.link(self.node, &place, false);
         drop(line);
         // A notification that comes from now on finds the node.
         lock.unlock();

@@ -20,16 +20,15 @@ use crate::hub::Mode;
 use crate::hub::Suspension;
 use crate::hub::reason::What;
 use crate::hub::wake::Place;
-use crate::hub::wake::WakeRef;
 use crate::join::interrupted;
 use crate::scheduler::Outcome;
 use crate::select::Selectable;
 use crate::select::Waitable;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
+use crate::sys::single_threaded::AtomicU32;
 use crate::wait_queue::Node;
 use crate::wait_queue::Spot;
 
@@ -259,7 +258,7 @@ impl Event {
 
     /// Puts a node into the line; one that is there keeps its place. False if the flag is set, or
     /// was since the node was there.
-    fn enter(&self, node: Pin<&Node>, wake: WakeRef, was_there: bool) -> bool {
+    fn enter(&self, node: Pin<&Node>, place: &Place, was_there: bool) -> bool {
         let mut line = self.line.lock();
         let was_set = was_there && !node.is_linked();
         let waits = !was_set && self.note_queued();
@@ -267,7 +266,7 @@ impl Event {
             if !node.is_linked() {
                 node.set_tag(line.number());
             }
-            line.link(node, wake, false);
+            line.link(node, place, false);
         }
         waits
     }
@@ -313,10 +312,8 @@ impl InLine<'_> {
     #[inline(never)]
     fn begin(&self, deadline: Deadline, what: What) -> Option<Begun> {
         let reason = self.event.line.reason(what);
-        let place = Place::current();
-        // Before the line is locked: whoever wakes this node finds it announced.
-        place.announce(reason);
-        let waits = self.event.enter(self.node, place.wake_ref(), false);
+        let place = Place::announced(reason);
+        let waits = self.event.enter(self.node, &place, false);
         waits.then(|| place.begin(deadline, reason, Mode::Plain))
     }
 
@@ -353,7 +350,7 @@ impl Waitable for Event {
     }
 
     fn link(&self, spot: &Spot<'_>) -> bool {
-        self.enter(spot.node, spot.wake, spot.was_linked)
+        self.enter(spot.node, spot.place, spot.was_linked)
     }
 
     fn unlink(&self, node: Pin<&Node>) -> bool {

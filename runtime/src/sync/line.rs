@@ -17,6 +17,7 @@ use std::ptr;
 
 use crate::hub::reason::Reason;
 use crate::hub::reason::What;
+use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::sys::lock::Guard;
 use crate::sys::lock::Lock;
@@ -128,8 +129,8 @@ impl<N> LineGuard<'_, N> {
 
     /// Adds a node at the end, or at the front; one that is in line keeps its place.
     #[inline]
-    pub(super) fn link(&mut self, node: Pin<&Node>, wake: WakeRef, at_front: bool) {
-        self.list_mut().link(node, wake, at_front);
+    pub(super) fn link(&mut self, node: Pin<&Node>, place: &Place, at_front: bool) {
+        self.list_mut().link(node, place, at_front);
     }
 
     /// Removes a node; false if somebody else has.

@@ -11,9 +11,9 @@ use crate::hub::identity;
 use crate::hub::identity::ThreadId;
 use crate::hub::reason::What;
 use crate::join::interrupted;
-use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
+use crate::sys::single_threaded::AtomicU32;
 use crate::task::shield;
 use crate::wait_queue::WaitQueue;
 

@@ -30,9 +30,9 @@ use crate::hub::wake::retries;
 use crate::scheduler::Outcome;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
-use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
+use crate::sys::single_threaded::AtomicUsize;
 use crate::wait_queue::Node;
 
 /// A number of permits, and those who wait for some.
@@ -280,9 +280,7 @@ impl InLine<'_> {
     fn begin(&self, deadline: Deadline) -> Option<Begun> {
         let InLine { permits, node, wanted } = *self;
         let reason = permits.line.reason(What::Permit);
-        let place = Place::current();
-        // Before the line is locked: whoever calls this node finds it announced.
-        place.announce(reason);
+        let place = Place::announced(reason);
         let mut line = permits.line.lock();
         let (was_linked, is_called) = (node.is_linked(), node.was_taken_out());
         if is_called {
@@ -299,7 +297,7 @@ impl InLine<'_> {
         if !was_linked {
             node.set_tag(wanted);
         }
-        line.link(node, place.wake_ref(), is_called);
+        line.link(node, &place, is_called);
         drop(line);
         Some(place.begin(deadline, reason, Mode::Plain))
     }

@@ -33,14 +33,18 @@ use crate::hub::wake::retries;
 use crate::sync::line::Line;
 use crate::sync::line::LineGuard;
 use crate::sync::poison::Flag;
-use crate::sys::atomic::AtomicU32;
+use crate::sys::atomic::AtomicBool;
 use crate::sys::atomic::Ordering;
+use crate::sys::single_threaded::AtomicU32;
 use crate::wait_queue::Node;
 
 /// A lock for one writer or many readers, without what it guards.
 pub(crate) struct RawLock {
     /// `WRITER`, or `READER` for each reader; and `QUEUED`, `CALLED` and `PASSED`.
     word: AtomicU32,
+    /// Whether somebody was in line lately. It only tells which way is the short one: a load of the
+    /// word would be waited for, as it comes after an exchange of it.
+    is_crowded: AtomicBool,
     /// Not looked at here; it is beside the word, where it takes no room.
     pub(super) poison: Flag,
     /// Its number is what [`retries`] was at the last call.
@@ -85,7 +89,12 @@ impl RefUnwindSafe for RawLock {}
 impl RawLock {
     /// Makes a free lock.
     pub(crate) const fn new() -> RawLock {
-        RawLock { word: AtomicU32::new(0), poison: Flag::new(), line: Line::new() }
+        RawLock {
+            word: AtomicU32::new(0),
+            is_crowded: AtomicBool::new(false),
+            poison: Flag::new(),
+            line: Line::new(),
+        }
     }
 
     /// Takes the lock alone; waits as long as somebody has it.
@@ -105,12 +114,11 @@ impl RawLock {
     /// Gives up what `lock`, or a `try_lock` that was true, has taken. Never waits.
     #[inline]
     pub(crate) fn unlock(&self) {
-        let word = self.word.load(Ordering::Relaxed);
-        debug_assert_eq!(word & WRITER, WRITER, "unlocked by one who does not hold it");
-        if word & (QUEUED | PASSED) != 0 {
+        if self.is_crowded.load(Ordering::Relaxed) {
             return self.unlock_and_call();
         }
         let before = self.word.fetch_sub(WRITER, Ordering::Release);
+        debug_assert_eq!(before & WRITER, WRITER, "unlocked by one who does not hold it");
         if before & (QUEUED | PASSED) != 0 {
             self.call_next();
         }
@@ -170,7 +178,7 @@ impl RawLock {
     #[inline]
     fn take_free(&self) -> bool {
         // A look first: an exchange in vain costs as much as one that succeeds.
-        self.word.load(Ordering::Relaxed) == 0
+        !self.is_crowded.load(Ordering::Relaxed)
             && self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -298,6 +306,9 @@ impl RawLock {
         // a store will do.
         let word = self.word.load(Ordering::Relaxed) - WRITER;
         let (after, calls) = self.choose(&line, word);
+        if after == 0 {
+            self.is_crowded.store(false, Ordering::Relaxed);
+        }
         self.word.store(after, Ordering::Release);
         if calls && let Some(next) = self.take_chosen(line) {
             self.call(next);

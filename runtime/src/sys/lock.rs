@@ -20,10 +20,10 @@ use std::panic::RefUnwindSafe;
 use std::panic::UnwindSafe;
 use std::time::Duration;
 
-use crate::sys::atomic::AtomicU32;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use crate::sys::futex;
+use crate::sys::single_threaded::AtomicU32;
 
 /// A value that one thread at a time may use.
 pub(crate) struct Lock<T> {

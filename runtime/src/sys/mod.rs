@@ -26,6 +26,7 @@ pub(crate) mod process;
 pub(crate) mod records;
 pub(crate) mod registers;
 pub(crate) mod sigaction;
+pub(crate) mod single_threaded;
 pub(crate) mod threads;
 
 use std::io;

@@ -15,6 +15,7 @@ use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::ptr;
 
+use crate::hub::wake::Place;
 use crate::hub::wake::WakeRef;
 use crate::order;
 use crate::sys::atomic::AtomicBool;
@@ -77,14 +78,26 @@ impl<P> List<P> {
         self.is_first(node) && ptr::eq(node.next.get(), node.get_ref())
     }
 
-    /// Adds a node: at the end, or at the front if it had its turn and lost the race. One that
-    /// is in line still, after a wake that was not for it alone, keeps its place.
-    pub(crate) fn link(&mut self, node: Pin<&Node<P>>, wake: WakeRef, at_front: bool) {
+    /// Adds a node, with the name of the next wait at the place: at the end, or at the front if it
+    /// had its turn and lost the race. One that is in line still, after a wake that was not for it
+    /// alone, keeps its place.
+    pub(crate) fn link(&mut self, node: Pin<&Node<P>>, place: &Place, at_front: bool) {
+        self.link_named(node, |name| place.name_wait(name), at_front);
+    }
+
+    /// Does that with a name that is written for the node.
+    #[inline(always)]
+    pub(super) fn link_named(
+        &mut self,
+        node: Pin<&Node<P>>,
+        write_name: impl FnOnce(&Cell<Option<WakeRef>>),
+        at_front: bool,
+    ) {
         let node: *const Node<P> = node.get_ref();
         // SAFETY: it was a reference just now. A pinned node is there until it is dropped, and
         // that aborts the process if it is linked still.
         let new = unsafe { &*node };
-        new.wake.set(Some(wake));
+        write_name(&new.wake);
         if new.linked.load(Ordering::Relaxed) {
             return;
         }

@@ -66,7 +66,7 @@ fn check(linked: &[(usize, bool)], unlinked: &[usize], expected: &[u32]) {
     let node = |index: usize| nodes[index].as_ref();
     let mut list = List::new();
     for &(index, at_front) in linked {
-        list.link(node(index), name(index as u32), at_front);
+        list.link_named(node(index), |cell| cell.set(Some(name(index as u32))), at_front);
     }
     for &index in unlinked {
         assert!(list.unlink(node(index)));
@@ -76,7 +76,7 @@ fn check(linked: &[(usize, bool)], unlinked: &[usize], expected: &[u32]) {
     assert!((0..5).all(|index| !list.unlink(node(index))), "all have been taken");
     assert_eq!(list.len(), 0);
     // It can be used again.
-    list.link(node(0), name(9), false);
+    list.link_named(node(0), |cell| cell.set(Some(name(9))), false);
     assert_eq!(drain(&mut list), [9]);
 }
 
@@ -244,10 +244,10 @@ fn one_that_is_woken_for_nothing_keeps_its_place() {
     let queue = WaitQueue::new(0);
     let (first, second) = (pin!(Node::new(0)), pin!(Node::new(0)));
     let place = Place::current();
-    queue.lock().list.link(first.as_ref(), place.wake_ref(), false);
-    queue.lock().list.link(second.as_ref(), place.wake_ref(), false);
+    queue.lock().list.link(first.as_ref(), &place, false);
+    queue.lock().list.link(second.as_ref(), &place, false);
     // As it does when it has looked in vain.
-    queue.lock().list.link(second.as_ref(), place.wake_ref(), true);
+    queue.lock().list.link(second.as_ref(), &place, true);
     assert_eq!(queue.waiting(), 2);
     release(&queue);
     assert!(!queue.lock().list.unlink(first.as_ref()), "it was called");

@@ -23,8 +23,8 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::sys::atomic::AtomicPtr;
 use crate::sys::atomic::Ordering;
+use crate::sys::single_threaded::AtomicPtr;
 
 /// The chain.
 pub(super) struct Blocks<T> {

@@ -34,9 +34,9 @@ use crate::sync::mpsc::blocks::Blocks;
 use crate::sync::mpsc::blocks::Cursor;
 use crate::sync::mpsc::ring::Ring;
 use crate::sys::atomic::AtomicBool;
-use crate::sys::atomic::AtomicUsize;
 use crate::sys::atomic::Ordering;
 use crate::sys::lock::Lock;
+use crate::sys::single_threaded::AtomicUsize;
 use crate::wait_queue::List;
 
 /// A channel, as both sides see it.

@@ -210,7 +210,7 @@ impl<T> Waitable for Receiving<T> {
         if !self.is_empty() || self.channel.is_ended() || self.has_sender(&mut inner) {
             return false;
         }
-        inner.selects.link(spot.node, spot.wake, spot.had_its_turn);
+        inner.selects.link(spot.node, spot.place, spot.had_its_turn);
         true
     }
 
@@ -276,9 +276,7 @@ impl<T> Waiting<'_, T> {
     #[inline(never)]
     fn begin(&mut self, deadline: Deadline) -> Begun {
         let reason = self.receiver.channel.reason(What::Receive);
-        let place = Place::current();
-        // Before the lock is taken: whoever wakes this node finds it announced.
-        place.announce(reason);
+        let place = Place::announced(reason);
         if !self.link(&place) {
             return Err(Outcome::Woken);
         }
@@ -295,7 +293,7 @@ impl<T> Waiting<'_, T> {
             return false;
         }
         let had_its_turn = self.was_linked && !self.node.is_linked();
-        inner.receivers.link(self.node, place.wake_ref(), had_its_turn);
+        inner.receivers.link(self.node, place, had_its_turn);
         self.was_linked = true;
         channel.is_awaited.store(true, Ordering::Relaxed);
         true

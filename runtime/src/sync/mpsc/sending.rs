@@ -60,9 +60,7 @@ impl<T> Sending<T> {
         let in_line = InLine { channel, node };
         let mut had_its_turn = false;
         loop {
-            let place = Place::current();
-            // Before the lock is taken: whoever wakes this node finds it announced.
-            place.announce(reason);
+            let place = Place::announced(reason);
             if in_line.join(&place, had_its_turn) {
                 break;
             }
@@ -129,7 +127,7 @@ impl<T> InLine<'_, T> {
             }
             payload.set(value);
         }
-        inner.line.link(*node, place.wake_ref(), at_front);
+        inner.line.link(*node, place, at_front);
         if channel.is_rendezvous() {
             // No receiver waits, or there would be room.
             let called = inner.selects.take_next();

@@ -15,14 +15,6 @@ use crate::hub::wake::retry;
 use crate::sync::raw_lock::waiting::InLine;
 use crate::wait_queue::tests::OTHERS;
 
-/// A name that nobody waits under: waking it works and changes nothing.
-fn name() -> WakeRef {
-    match Place::current().wake_ref() {
-        WakeRef::Thread { parker, .. } => WakeRef::Thread { parker, number: u32::MAX - 1 },
-        WakeRef::Task { .. } => unreachable!("the test's thread has no hub"),
-    }
-}
-
 fn until(condition: impl Fn() -> bool) {
     while !condition() {
         thread::yield_now();
@@ -41,7 +33,10 @@ impl Waiter<'_> {
         let mut line = lock.line.lock();
         let taken = lock.take(&mut line, self.kind, self.node, stand);
         if !taken {
-            line.link(self.node, name(), stand == Stand::Called);
+            let place = Place::current();
+            line.link(self.node, &place, stand == Stand::Called);
+            // Waking it works and changes nothing.
+            place.forgo();
         }
         taken
     }

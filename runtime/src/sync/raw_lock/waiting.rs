@@ -125,9 +125,7 @@ impl RawLock {
         mut stand: Stand,
     ) -> Step {
         let reason = self.line.reason(what);
-        let place = Place::current();
-        // Before the line is locked: whoever calls this node finds it announced.
-        place.announce(reason);
+        let place = Place::announced(reason);
         let mut line = self.line.lock();
         if stand == Stand::Called && node.is_linked() {
             // Woken since one that was called will not come.
@@ -141,7 +139,8 @@ impl RawLock {
             }
             return Step::Taken;
         }
-        line.link(node, place.wake_ref(), stand == Stand::Called);
+        line.link(node, &place, stand == Stand::Called);
+        self.is_crowded.store(true, Ordering::Relaxed);
         drop(line);
         match place.begin(deadline, reason, Mode::Plain) {
             Ok(suspension) => Step::Suspend(suspension),

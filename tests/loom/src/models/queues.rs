@@ -122,7 +122,7 @@ fn a_wake_for_a_hub_that_ends_goes_to_the_next() {
                 let hub = Hub::open();
                 // A task in the queue that never goes on: its frame is leaked with its stack.
                 let node = Pin::static_ref(Box::leak(Box::new(Node::new(0))));
-                queue.lock().link(node, Place::current().wake_ref(), false);
+                queue.lock().link(node, &Place::current(), false);
                 hub.end(Some(std::ptr::from_ref(&*queue).addr()));
             })
         };

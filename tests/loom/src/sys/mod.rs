@@ -5,6 +5,12 @@ pub(crate) mod atomic;
 pub(crate) mod epoll;
 pub(crate) mod futex;
 
+pub(crate) mod single_threaded {
+    //! A model has several threads.
+
+    pub(crate) use crate::sys::atomic::*;
+}
+
 pub(crate) mod threads {
     //! How many processors there are.
 
