@@ -6,7 +6,8 @@
 //! a note of its own in the place of glibc's: it says "one thread" from the begin of a test's
 //! thread until that one makes another.
 //!
-//! With LD_PRELOAD it stands before glibc. At the end it adds a line to the file that
+//! It is for harnesses only: a thread that `main` makes is taken for a test's, for which `main`
+//! waits. With LD_PRELOAD it stands before glibc. At the end it adds a line to the file that
 //! COROVENT_TEST_ALONE names: of how many threads that was so.
 
 // It takes the place of functions of C, and calls them.
@@ -19,8 +20,10 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::mem;
+use std::process;
 use std::sync::Once;
 use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -36,7 +39,11 @@ pub static __libc_single_threaded: AtomicU8 = AtomicU8::new(0);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 static BEGUN_ALONE: AtomicUsize = AtomicUsize::new(0);
+/// The process whose threads are counted: not a child that was forked, which has the counts too.
+static COUNTED: AtomicU32 = AtomicU32::new(0);
 
+/// The first argument of [`begin`]: what the thread does, and whether `main` has made it.
+type Start = (Body, *mut c_void, bool);
 type Body = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(
     *mut libc::pthread_t,
@@ -61,6 +68,7 @@ pub unsafe extern "C" fn pthread_create(
     static AT_EXIT: Once = Once::new();
 
     AT_EXIT.call_once(|| {
+        COUNTED.store(process::id(), Ordering::SeqCst);
         // SAFETY: the function lives as long as the program.
         unsafe { libc::atexit(say) };
     });
@@ -71,7 +79,10 @@ pub unsafe extern "C" fn pthread_create(
     // SAFETY: glibc's has this type.
     let real: Create = unsafe { mem::transmute(real) };
     RUNNING.fetch_add(1, Ordering::SeqCst);
-    let start = Box::into_raw(Box::new((body, argument)));
+    // SAFETY: the call has no preconditions.
+    let thread_id = unsafe { libc::gettid() };
+    let is_of_main = thread_id.unsigned_abs() == process::id();
+    let start: *mut Start = Box::into_raw(Box::new((body, argument, is_of_main)));
     // SAFETY: the caller vouches for the rest; the box is for `begin`.
     let result = unsafe { real(thread, attributes, begin, start.cast()) };
     if result != 0 {
@@ -85,9 +96,10 @@ pub unsafe extern "C" fn pthread_create(
 /// The first function of each thread.
 extern "C" fn begin(start: *mut c_void) -> *mut c_void {
     // SAFETY: it is the box that was made for this thread.
-    let (body, argument) = *unsafe { Box::from_raw(start.cast::<(Body, *mut c_void)>()) };
+    let (body, argument, is_of_main) = *unsafe { Box::from_raw(start.cast::<Start>()) };
     BEGUN.fetch_add(1, Ordering::SeqCst);
-    if is_alone() {
+    // Not one that a test has left behind: the next test may have begun.
+    if is_of_main && is_alone() {
         BEGUN_ALONE.fetch_add(1, Ordering::SeqCst);
         __libc_single_threaded.store(1, Ordering::SeqCst);
     }
@@ -111,6 +123,9 @@ fn is_alone() -> bool {
 /// Adds a line to the file that is named by the environment.
 extern "C" fn say() {
     let [begun, alone] = [&BEGUN, &BEGUN_ALONE].map(|count| count.load(Ordering::SeqCst));
+    if COUNTED.load(Ordering::SeqCst) != process::id() {
+        return;
+    }
     let Some(path) = env::var_os("COROVENT_TEST_ALONE") else { return };
     let file = OpenOptions::new().append(true).create(true).open(path);
     // A child that may not write is not counted.

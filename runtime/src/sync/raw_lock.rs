@@ -108,7 +108,9 @@ impl RawLock {
     /// Takes the lock alone if nobody has it, and nobody is to get it.
     #[inline]
     pub(crate) fn try_lock(&self) -> bool {
-        self.take_free() || self.try_slowly(Kind::Write)
+        // Who tries again and again leaves the word to its holder.
+        self.word.load(Ordering::Relaxed) & WRITER == 0
+            && (self.take_free() || self.try_slowly(Kind::Write))
     }
 
     /// Gives up what `lock`, or a `try_lock` that was true, has taken. Never waits.
@@ -177,7 +179,8 @@ impl RawLock {
 
     #[inline]
     fn take_free(&self) -> bool {
-        // A look first: an exchange in vain costs as much as one that succeeds.
+        // A look first: where somebody is in line an exchange in vain costs as much as one that
+        // succeeds.
         !self.is_crowded.load(Ordering::Relaxed)
             && self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
