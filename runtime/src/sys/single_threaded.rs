@@ -7,8 +7,8 @@
 //! Not for what a signal handler changes too: it may run in the middle of a plain exchange. Nor
 //! for memory that processes share.
 //!
-//! **Invariant:** an exchange is plain only if no other thread that glibc knows of has begun, and it
-//! ends before one can.
+//! **Invariant:** an exchange is plain only if no other thread that glibc knows of has begun, and
+//! it ends before one can.
 
 // The note is glibc's, and lies where the dynamic linker says.
 #![allow(unsafe_code)]
