@@ -33,7 +33,15 @@ const HOUSES: [House; 3] = [
         below: &[],
         layers: &[
             // The kernel and the machine, as safe functions.
-            &["sys", "sys::atomic", "sys::blocks", "sys::frames", "sys::modules", "sys::registers"],
+            &[
+                "sys",
+                "sys::atomic",
+                "sys::blocks",
+                "sys::cache",
+                "sys::frames",
+                "sys::modules",
+                "sys::registers",
+            ],
             &["sys::clock", "sys::memory", "sys::origin", "sys::records", "sys::single_threaded"],
             &[
                 "sys::epoll",

@@ -52,6 +52,8 @@ use crate::stack::StackSpan;
 use crate::stack::WARM_BYTES;
 use crate::stack::Watch;
 use crate::storage::Storage;
+use crate::sys::cache::LINE_BYTES;
+use crate::sys::cache::prefetch;
 use crate::sys::frames;
 use crate::sys::process::abort_with;
 
@@ -122,7 +124,6 @@ struct Place {
 /// Neighbouring stacks are shifted against each other by a cache line, in this many steps.
 /// More would cost a second page for the first frames.
 const COLOURS: usize = 16;
-const CACHE_LINE_BYTES: usize = 64;
 /// corosensei keeps the link to the resumer in the two words below the base. The record
 /// begins as far into a cache line, so that the link and the first fields share it.
 const LINK_BYTES: usize = 16;
@@ -137,8 +138,8 @@ const CALL_BYTES: usize = if cfg!(feature = "sanitizer") { 8 * 1024 } else { 2 *
 /// One that has ended keeps its record and a few frames; a debug build's take less than this.
 const ENDED_BYTES: usize = 8 * 1024;
 const _: () = {
-    let record_bytes = size_of::<Record>() + 2 * CACHE_LINE_BYTES;
-    assert!(COLOURS * CACHE_LINE_BYTES + record_bytes + ENDED_BYTES <= WARM_BYTES);
+    let record_bytes = size_of::<Record>() + 2 * LINE_BYTES;
+    assert!(COLOURS * LINE_BYTES + record_bytes + ENDED_BYTES <= WARM_BYTES);
 };
 /// Between its outermost frame and its record a stack has the link and the closure that `prepare`
 /// makes.
@@ -173,9 +174,9 @@ impl Coroutine {
     /// The coroutine whose record is at the top of a stack, or will be.
     #[inline]
     fn at_top(stack: &Stack) -> Coroutine {
-        let colour = stack.number() % COLOURS * CACHE_LINE_BYTES;
-        let room_bytes = size_of::<Record>().next_multiple_of(CACHE_LINE_BYTES);
-        let record_address = stack.top() - colour - room_bytes - CACHE_LINE_BYTES + LINK_BYTES;
+        let colour = stack.number() % COLOURS * LINE_BYTES;
+        let room_bytes = size_of::<Record>().next_multiple_of(LINE_BYTES);
+        let record_address = stack.top() - colour - room_bytes - LINE_BYTES + LINK_BYTES;
         let record: *mut Record = ptr::with_exposed_provenance_mut(record_address);
         let record = NonNull::new(record).expect("a stack is not at address zero");
         Coroutine { record, _frames: PhantomData }
@@ -385,13 +386,12 @@ impl Coroutine {
         unsafe { (*self.record.as_ptr()).occupant.stack.span() }
     }
 
-    /// Asks the processor to fetch what a resume reads first.
-    #[inline]
-    pub(crate) fn prefetch(self) {
-        prefetch(self.record.as_ptr().cast());
-        // The frames that wait lie in the lines below the record.
-        for line in 1..=1 {
-            prefetch(self.record.as_ptr().cast::<u8>().wrapping_sub(line * CACHE_LINE_BYTES));
+    /// Asks the processor to fetch what a resume reads first: the record, and so many lines of the
+    /// frames that wait, which lie below it.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, lines: usize) {
+        for line in 0..=lines {
+            prefetch(self.record.as_ptr().cast::<u8>().wrapping_sub(line * LINE_BYTES));
         }
     }
 }
@@ -476,17 +476,4 @@ unsafe impl SwitchStack for Place {
     fn limit(&self) -> StackPointer {
         self.limit
     }
-}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::_MM_HINT_T0;
-        use std::arch::x86_64::_mm_prefetch;
-        // SAFETY: a prefetch does not fault, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

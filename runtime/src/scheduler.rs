@@ -13,9 +13,11 @@
 //! **Invariant:** a task is in the ready queue exactly if its state is `Ready`.
 
 use std::num::NonZeroU64;
+use std::ptr;
 
 use crate::order::CHOICES_MAX;
 use crate::order::Order;
+use crate::sys::cache::prefetch;
 use crate::sys::pages::Pages;
 
 /// The tasks of one hub.
@@ -64,6 +66,8 @@ pub(crate) struct Table {
 }
 
 const NO_SLOT: u32 = u32::MAX;
+/// Of so many tasks the entries and the frames that wait stay in a cache of two megabytes.
+const CACHED_MAX: usize = 2_000;
 
 /// Where a task stands. A debugger knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,11 +221,12 @@ impl<T> Scheduler<T> {
     }
 
     /// Takes the next task from the queue and makes it the running one. `look_ahead` is given
-    /// the one that would be taken after it.
+    /// the one that would be taken after it, and whether there are more than the processor's
+    /// cache holds.
     #[inline]
     pub(crate) fn take_next(
         &mut self,
-        look_ahead: impl FnOnce(&T),
+        look_ahead: impl FnOnce(&T, bool),
     ) -> Option<(u32, Outcome, &mut T)> {
         if self.ready == 0 {
             return None;
@@ -234,7 +239,14 @@ impl<T> Scheduler<T> {
         if self.ready != 1
             && let Some(task) = self.get(next)
         {
-            look_ahead(task);
+            let are_many = self.len > CACHED_MAX;
+            look_ahead(task, are_many);
+            // The one after that is only asked for, so that its entry is there the next time.
+            if are_many
+                && let Some(entry) = self.entries.get(self.entries[next as usize].next as usize)
+            {
+                prefetch(ptr::from_ref(entry).cast());
+            }
         }
         let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Ready);
@@ -248,7 +260,7 @@ impl<T> Scheduler<T> {
     /// The same without a look ahead.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn next(&mut self) -> Option<(u32, Outcome, &mut T)> {
-        self.take_next(|_| ())
+        self.take_next(|_, _| ())
     }
 
     /// The task that would be taken next.

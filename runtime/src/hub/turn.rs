@@ -25,6 +25,7 @@ use crate::hub;
 use crate::hub::Alarm;
 use crate::hub::DeadlockScope;
 use crate::hub::Hub;
+use crate::hub::Mode;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::inspect::Resumed;
@@ -90,6 +91,8 @@ const TURN_NS_MAX: u64 = 4_000_000;
 const FIRST_LOOK: u64 = 8;
 /// Stacks that came back are looked at when so many have, or after so long.
 const TRIM_STACKS: usize = 1024;
+/// So much of its stack does a coroutine return through that has waited for a descriptor.
+const FRAMES_LINES: usize = 12;
 const TRIM_NS: u64 = 1_000_000_000;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
@@ -436,11 +439,16 @@ pub(super) fn tell_of_end(state: &mut State) {
     }
 }
 
-/// Has the processor fetch what a switch to a task reads.
+/// Has the processor fetch what a switch to a task reads; where there are many, and each does
+/// enough between two waits to make up for it, also the frames that it returns through.
 #[inline]
-fn prefetch(task: &Task) {
+fn prefetch(task: &Task, are_many: bool) {
     if let Some(coroutine) = task.coroutine {
-        coroutine.prefetch();
+        if are_many && task.mode == Mode::Io {
+            coroutine.prefetch(FRAMES_LINES);
+        } else {
+            coroutine.prefetch(1);
+        }
     }
 }
 

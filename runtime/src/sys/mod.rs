@@ -8,6 +8,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod blocks;
+pub(crate) mod cache;
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod file;
