@@ -30,6 +30,8 @@
 // Records lie in raw stack memory, and switching stacks needs promises about them.
 #![allow(unsafe_code)]
 
+mod prefetch;
+
 use std::cell::Cell;
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -53,7 +55,6 @@ use crate::stack::WARM_BYTES;
 use crate::stack::Watch;
 use crate::storage::Storage;
 use crate::sys::cache::LINE_BYTES;
-use crate::sys::cache::prefetch;
 use crate::sys::frames;
 use crate::sys::process::abort_with;
 
@@ -384,15 +385,6 @@ impl Coroutine {
     pub(crate) unsafe fn span(self) -> StackSpan {
         // SAFETY: the caller vouches that the record is there.
         unsafe { (*self.record.as_ptr()).occupant.stack.span() }
-    }
-
-    /// Asks the processor to fetch what a resume reads first: the record, and so many lines of the
-    /// frames that wait, which lie below it.
-    #[inline(always)]
-    pub(crate) fn prefetch(self, lines: usize) {
-        for line in 0..=lines {
-            prefetch(self.record.as_ptr().cast::<u8>().wrapping_sub(line * LINE_BYTES));
-        }
     }
 }
 

@@ -12,13 +12,16 @@
 //!
 //! **Invariant:** a task is in the ready queue exactly if its state is `Ready`.
 
+mod look_ahead;
+
 use std::num::NonZeroU64;
-use std::ptr;
 
 use crate::order::CHOICES_MAX;
 use crate::order::Order;
-use crate::sys::cache::prefetch;
+use crate::scheduler::look_ahead::LookAhead;
 use crate::sys::pages::Pages;
+
+pub(crate) use crate::scheduler::look_ahead::Ahead;
 
 /// The tasks of one hub.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct Scheduler<T> {
     first: u32,
     last: u32,
     ready: u32,
+    look_ahead: LookAhead,
     order: Order,
     /// The number of the ticket given out next.
     next_ticket: NonZeroU64,
@@ -66,8 +70,6 @@ pub(crate) struct Table {
 }
 
 const NO_SLOT: u32 = u32::MAX;
-/// Of so many tasks the entries and the frames that wait stay in a cache of two megabytes.
-const CACHED_MAX: usize = 2_000;
 
 /// Where a task stands. A debugger knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,7 @@ impl<T> Scheduler<T> {
             first: 0,
             last: 0,
             ready: 0,
+            look_ahead: LookAhead::NONE,
             order,
             next_ticket,
         }
@@ -220,14 +223,10 @@ impl<T> Scheduler<T> {
         Ticket { slot, number: self.entries[slot as usize].ticket }
     }
 
-    /// Takes the next task from the queue and makes it the running one. `look_ahead` is given
-    /// the one that would be taken after it, and whether there are more than the processor's
-    /// cache holds.
+    /// Takes the next task from the queue and makes it the running one. `look` is given the one
+    /// that would be taken after it; in a long queue of many also each some places ahead.
     #[inline]
-    pub(crate) fn take_next(
-        &mut self,
-        look_ahead: impl FnOnce(&T, bool),
-    ) -> Option<(u32, Outcome, &mut T)> {
+    pub(crate) fn take_next(&mut self, look: impl Fn(&T, Ahead)) -> Option<(u32, Outcome, &mut T)> {
         if self.ready == 0 {
             return None;
         }
@@ -236,17 +235,8 @@ impl<T> Scheduler<T> {
         }
         let slot = self.first;
         let next = self.entries[slot as usize].next;
-        if self.ready != 1
-            && let Some(task) = self.get(next)
-        {
-            let are_many = self.len > CACHED_MAX;
-            look_ahead(task, are_many);
-            // The one after that is only asked for, so that its entry is there the next time.
-            if are_many
-                && let Some(entry) = self.entries.get(self.entries[next as usize].next as usize)
-            {
-                prefetch(ptr::from_ref(entry).cast());
-            }
+        if self.ready != 1 {
+            self.look_behind_first(next, look);
         }
         let entry = &mut self.entries[slot as usize];
         debug_assert_eq!(entry.state, State::Ready);
@@ -357,6 +347,7 @@ impl<T> Scheduler<T> {
     /// The slot is never used again, since others may still name it.
     pub(crate) fn evict(&mut self, slot: u32) -> Option<T> {
         if self.state(slot)? == State::Ready {
+            self.forget_seen();
             let position = self.position(slot);
             if position != 0 {
                 self.bring_forward(position);
@@ -411,6 +402,7 @@ impl<T> Scheduler<T> {
     /// Moves the one at `position`, not the first, to the front of the queue.
     #[cold]
     fn bring_forward(&mut self, position: usize) {
+        self.forget_seen();
         let mut before = self.first;
         for _ in 1..position {
             before = self.entries[before as usize].next;

@@ -296,16 +296,19 @@ impl<W: Watch> StackPool<W> {
         self.returned
     }
 
-    /// Gives memory of free stacks back to the kernel: all of the coldest beyond a number,
-    /// and the deep end of those that somebody used deeply.
-    pub(crate) fn trim(&mut self) {
-        self.returned_before += self.returned as u64;
-        self.returned = 0;
+    /// Gives memory of free stacks back to the kernel: all of the coldest beyond a number, at most
+    /// so many of a size, and the deep end of others that somebody used deeply. Whether that was
+    /// all; stacks that are left count as if they came back later.
+    pub(crate) fn trim(&mut self, at_most: usize) -> bool {
+        let mut left = 0;
         for (index, pool) in self.classes.iter_mut().enumerate() {
             let class = SizeClass(index as u8);
-            pool.discard_cold(class);
+            left += pool.discard_cold(class, at_most);
             pool.discard_deep(class, &mut self.pages);
         }
+        self.returned_before += self.returned.saturating_sub(left) as u64;
+        self.returned = left.min(self.returned);
+        left == 0
     }
 
     /// Unmaps the slabs of sizes that no coroutine has a stack of.
@@ -391,12 +394,11 @@ impl<W: Watch> ClassPool<W> {
         Ok(Place { top, slab, slot, class, trimmed: false })
     }
 
-    /// Discards all pages of the coldest free stacks, runs of neighbours in one call.
-    fn discard_cold(&mut self, class: SizeClass) {
-        let keep_from = self.free.len().saturating_sub(WARM_STACKS_MAX);
-        if keep_from <= self.cold {
-            return;
-        }
+    /// Discards all pages of the coldest free stacks, runs of neighbours in one call. How many more
+    /// there are than it may.
+    fn discard_cold(&mut self, class: SizeClass, at_most: usize) -> usize {
+        let surplus = self.free.len().saturating_sub(WARM_STACKS_MAX).saturating_sub(self.cold);
+        let keep_from = self.cold + surplus.min(at_most);
         let colder = &mut self.free[self.cold..keep_from];
         colder.sort_unstable_by_key(|free| (free.slab, free.slot));
         for run in colder.chunk_by(|a, b| a.slab == b.slab && a.slot + 1 == b.slot) {
@@ -406,12 +408,14 @@ impl<W: Watch> ClassPool<W> {
             unsafe { mapping.discard(offset, run.len() * class.slot_bytes()) };
         }
         self.cold = keep_from;
+        surplus.saturating_sub(at_most)
     }
 
     /// Discards the deep end of warm free stacks that have one.
     fn discard_deep(&mut self, class: SizeClass, pages: &mut Vec<u8>) {
         let deep_bytes = class.usable_bytes() - WARM_BYTES;
-        for free in self.free[self.cold..].iter_mut().rev() {
+        // More of them are soon discarded as a whole.
+        for free in self.free[self.cold..].iter_mut().rev().take(WARM_STACKS_MAX) {
             if free.trimmed {
                 // So are all below: what came back since the last look lies on top.
                 break;

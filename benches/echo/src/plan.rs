@@ -45,8 +45,8 @@ impl Plan {
         fields.extend(scaling);
         fields.sort_by_key(|field| field.connections);
         Plan {
-            rounds: 7,
-            slot: Duration::from_millis(350),
+            rounds: 12,
+            slot: Duration::from_millis(200),
             idle: Duration::from_secs(3),
             fields,
             threads_at: 1_000,

@@ -75,6 +75,24 @@ pub(super) fn run(program: &mut Program<'_>, fault: Fault) {
     assert!(model.ready.is_empty());
 }
 
+/// Takes the next task, with a look at some of the others that are ready.
+fn take(program: &mut Program<'_>, scheduler: &mut Scheduler<u64>, model: &mut Model) {
+    if program.below(4) == 0 {
+        scheduler.expect_many(program.below(4) > 0);
+    }
+    let is_ready =
+        |task: &u64| model.ready.iter().skip(1).any(|slot| model.tasks[slot].number == *task);
+    let next = scheduler.take_next(|task, _| assert!(is_ready(task), "{task}"));
+    let next = next.map(|(slot, outcome, task)| (slot, outcome, *task));
+    let expected = model.ready.pop_front();
+    assert_eq!(next.map(|(slot, ..)| slot), expected);
+    if let Some((slot, outcome, task)) = next {
+        let of = model.tasks.get_mut(&slot).expect("it was ready");
+        assert_eq!((outcome, task), (of.outcome, of.number));
+        of.state = State::Running;
+    }
+}
+
 fn step(
     program: &mut Program<'_>,
     fault: Fault,
@@ -90,16 +108,7 @@ fn step(
             model.tickets.push(ticket);
             model.insert(ticket.slot, number, State::Blocked);
         }
-        2 => {
-            let next = scheduler.next().map(|(slot, outcome, task)| (slot, outcome, *task));
-            let expected = model.ready.pop_front();
-            assert_eq!(next.map(|(slot, ..)| slot), expected);
-            if let Some((slot, outcome, task)) = next {
-                let of = model.tasks.get_mut(&slot).expect("it was ready");
-                assert_eq!((outcome, task), (of.outcome, of.number));
-                of.state = State::Running;
-            }
-        }
+        2 => take(program, scheduler, model),
         3..5 => block(program, scheduler, model, &running),
         5 => {
             let outcome = OUTCOMES[program.below(3) as usize];

@@ -25,6 +25,8 @@ pub(crate) struct Task {
     /// How the current wait may end.
     pub(crate) mode: Mode,
     pub(crate) class: SizeClass,
+    /// How far below its coroutine's record the frames that wait end, in cache lines, about.
+    pub(crate) depth_lines: u16,
     /// When that wait began, by the hub's clock of milliseconds.
     pub(crate) since_ms: u32,
     /// `None` before the first run, and for the root.
@@ -104,6 +106,7 @@ impl Task {
             timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
+            depth_lines: 0,
         }
     }
 
@@ -127,6 +130,7 @@ impl Task {
             timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
+            depth_lines: 0,
         }
     }
 

@@ -10,6 +10,8 @@
 // The loop is what runs, ends and gives up bodies and stacks.
 #![allow(unsafe_code)]
 
+mod trim;
+
 use std::cell::RefMut;
 use std::collections::BTreeMap;
 use std::io;
@@ -25,7 +27,6 @@ use crate::hub;
 use crate::hub::Alarm;
 use crate::hub::DeadlockScope;
 use crate::hub::Hub;
-use crate::hub::Mode;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::inspect::Resumed;
@@ -34,15 +35,18 @@ use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Task;
+use crate::hub::turn::trim::trim_stacks;
 use crate::hub::watchdog;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
+use crate::scheduler::Ahead;
 use crate::scheduler::Outcome;
 use crate::scheduler::Scheduler;
 use crate::scheduler::Ticket;
 use crate::stack::StackPool;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::atomic::Ordering;
+use crate::sys::cache::PREFETCHES;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Patience;
 use crate::sys::process;
@@ -89,11 +93,12 @@ const RUNS_MAX: u64 = 256;
 /// the poll runs after those that are ready, so a shorter turn would only poll more often.
 const TURN_NS_MAX: u64 = 4_000_000;
 const FIRST_LOOK: u64 = 8;
-/// Stacks that came back are looked at when so many have, or after so long.
-const TRIM_STACKS: usize = 1024;
-/// So much of its stack does a coroutine return through that has waited for a descriptor.
-const FRAMES_LINES: usize = 12;
-const TRIM_NS: u64 = 1_000_000_000;
+/// Of so many tasks the entries and the frames that wait stay in a cache of two megabytes;
+const CACHED_TASKS_MAX: usize = 2_000;
+/// and of so many with a registered descriptor: a request has the kernel use the cache as well.
+const CACHED_FDS_MAX: usize = 200;
+/// So much of its frames does a coroutine return through when its wait is over.
+const FRAMES_LINES: u16 = 12;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
@@ -334,6 +339,9 @@ impl Hub {
         self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.begin(now, looks);
+        let are_many = state.scheduler.len() > CACHED_TASKS_MAX
+            || state.readiness.registered() > CACHED_FDS_MAX;
+        state.scheduler.expect_many(PREFETCHES && are_many);
         self.look_after_poller(&mut state, now);
         fire_timers(&mut state, now);
     }
@@ -343,9 +351,11 @@ impl Hub {
         if state.scheduler.has_ready() {
             return Patience::None;
         }
-        let now = Deadline::now().as_ns();
+        let mut now = Deadline::now().as_ns();
         state.turn.note_clock(now);
-        trim_stacks(state, now);
+        if trim_stacks(state, now) {
+            now = Deadline::now().as_ns();
+        }
         self.look_after_poller(state, now);
         if let Some(next) = state.timers.next() {
             let limit = Deadline::from_ns(next).since(Deadline::from_ns(now));
@@ -439,16 +449,15 @@ pub(super) fn tell_of_end(state: &mut State) {
     }
 }
 
-/// Has the processor fetch what a switch to a task reads; where there are many, and each does
-/// enough between two waits to make up for it, also the frames that it returns through.
+/// Has the processor fetch what a switch to a task reads; in a long queue of many also the frames
+/// that it returns through, whose address it finds out before.
 #[inline]
-fn prefetch(task: &Task, are_many: bool) {
-    if let Some(coroutine) = task.coroutine {
-        if are_many && task.mode == Mode::Io {
-            coroutine.prefetch(FRAMES_LINES);
-        } else {
-            coroutine.prefetch(1);
-        }
+fn prefetch(task: &Task, ahead: Ahead) {
+    let Some(coroutine) = task.coroutine else { return };
+    match ahead {
+        Ahead::Next => coroutine.prefetch(),
+        Ahead::NextOfMany => coroutine.prefetch_frames(task.depth_lines, FRAMES_LINES),
+        Ahead::Later => coroutine.prefetch_frames(task.depth_lines, 1),
     }
 }
 
@@ -468,12 +477,4 @@ fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Re
     unsafe { coroutine.start(task.id, task.spawned_at, job) };
     task.coroutine = Some(coroutine);
     Ok(coroutine)
-}
-
-fn trim_stacks(state: &mut State, now: u64) {
-    let returned = state.stacks.returned();
-    if returned >= TRIM_STACKS || (returned > 0 && now - state.turn.trimmed >= TRIM_NS) {
-        state.stacks.trim();
-        state.turn.trimmed = now;
-    }
 }

@@ -175,7 +175,7 @@ fn what_was_used_deeply_is_given_back() {
         assert_eq!(pool.usages().of(&span), (256 * KIB, 256 * KIB));
         put(&mut pool, stack);
         assert_eq!(pool.returned(), 1);
-        pool.trim();
+        assert!(pool.trim(usize::MAX));
         assert_eq!(pool.returned(), 0);
         assert_eq!(pool.usages().of(&span), (256 * KIB, WARM_BYTES), "its top stays warm");
         assert!(!is_readable(low - 1), "the guard is still there");
@@ -183,7 +183,7 @@ fn what_was_used_deeply_is_given_back() {
         let stack = take(&mut pool, class(256));
         touch(&stack, 128 * KIB);
         put(&mut pool, stack);
-        pool.trim();
+        assert!(pool.trim(usize::MAX));
         assert_eq!(pool.usages().of(&span).1, WARM_BYTES);
     }
 }
@@ -198,7 +198,7 @@ fn the_coldest_stacks_are_given_back_as_a_whole() {
             touch(&stack, 8 * KIB);
             put(&mut pool, stack);
         }
-        pool.trim();
+        assert!(pool.trim(usize::MAX));
         let used: Vec<usize> = spans.iter().map(|span| pool.usages().of(span).1).collect();
         // Those that came back first.
         assert!(used[..50].iter().all(|used| *used == 0));
@@ -221,6 +221,35 @@ fn the_coldest_stacks_are_given_back_as_a_whole() {
         stacks.extend(cold);
         stacks.iter().for_each(|stack| touch(stack, 8 * KIB));
         stacks.into_iter().for_each(|stack| put(&mut pool, stack));
+    }
+}
+
+#[test]
+fn stacks_are_given_back_in_pieces() {
+    for mut pool in pools() {
+        let count = WARM_STACKS_MAX + 50;
+        let stacks: Vec<Stack> = (0..count).map(|_| take(&mut pool, class(64))).collect();
+        let spans: Vec<StackSpan> = stacks.iter().map(Stack::span).collect();
+        for stack in stacks {
+            touch(&stack, 64 * KIB);
+            put(&mut pool, stack);
+        }
+        let used = |pool: &mut Pool| -> Vec<usize> {
+            spans.iter().map(|span| pool.usages().of(span).1).collect()
+        };
+        for (done, left) in [(20, 30), (40, 10)] {
+            assert!(!pool.trim(20));
+            assert_eq!(pool.returned(), left);
+            assert_eq!(pool.returned_ever(), count as u64);
+            let used = used(&mut pool);
+            assert!(used[..done].iter().all(|used| *used == 0));
+            assert!(used[done..50].iter().all(|used| *used == 64 * KIB));
+            assert!(used[50..].iter().all(|used| *used == WARM_BYTES), "their deep ends are not");
+        }
+        assert!(pool.trim(20));
+        assert_eq!((pool.returned(), pool.returned_ever()), (0, count as u64));
+        assert!(used(&mut pool)[..50].iter().all(|used| *used == 0));
+        assert!(pool.trim(20));
     }
 }
 

@@ -6,6 +6,9 @@
 /// So many bytes are fetched at once.
 pub(crate) const LINE_BYTES: usize = 64;
 
+/// Whether the processor can be asked to fetch something, here.
+pub(crate) const PREFETCHES: bool = cfg!(target_arch = "x86_64");
+
 /// Asks for the line with that address, whatever is there.
 #[inline]
 pub(crate) fn prefetch(address: *const u8) {
