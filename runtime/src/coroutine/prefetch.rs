@@ -5,15 +5,17 @@ use crate::sys::cache::LINE_BYTES;
 use crate::sys::cache::prefetch;
 use crate::sys::frames;
 
+/// A switch pushes three words.
+const PUSHED_BYTES: usize = 24;
+
 impl Coroutine {
-    /// How many cache lines below the record, about, a coroutine's frames end if it waits now, as
-    /// its own code says. Any number where there is no coroutine, or other code says so.
+    /// How many bytes below the record, about, a coroutine's frames end if it waits now, as its own
+    /// code says. Any number where there is no coroutine, or other code says so, or they are
+    /// 64 KiB and more.
     #[inline(always)]
-    pub(crate) fn depth_lines(coroutine: Option<Coroutine>) -> u16 {
+    pub(crate) fn depth_bytes(coroutine: Option<Coroutine>) -> u16 {
         let record = coroutine.map_or(0, |coroutine| coroutine.record.addr().get());
-        // One more for what a switch pushes. A stack may be deeper than 16 bits tell, which costs
-        // time and does no harm.
-        (record.wrapping_sub(frames::stack_pointer()) / LINE_BYTES + 1) as u16
+        record.wrapping_sub(frames::stack_pointer()) as u16
     }
 
     /// Asks for what a resume reads first: the record and the line below.
@@ -24,15 +26,16 @@ impl Coroutine {
         prefetch(record.wrapping_sub(LINE_BYTES));
     }
 
-    /// The same, and so many lines of the frames that wait, if they are as many: from the lowest,
+    /// The same, and so many lines of the frames that wait, if they have as many: from the lowest,
     /// which is so deep below the record.
     #[inline(always)]
-    pub(crate) fn prefetch_frames(self, depth_lines: u16, lines: u16) {
+    pub(crate) fn prefetch_frames(self, depth_bytes: u16, lines: usize) {
         let record = self.record.as_ptr().cast::<u8>();
         prefetch(record);
-        let lowest = record.wrapping_sub(usize::from(depth_lines) * LINE_BYTES);
-        for line in 0..lines.min(depth_lines) {
-            prefetch(lowest.wrapping_add(usize::from(line) * LINE_BYTES));
+        let depth_bytes = usize::from(depth_bytes) + PUSHED_BYTES;
+        let lowest = record.wrapping_sub(depth_bytes);
+        for line in 0..lines.min(depth_bytes.div_ceil(LINE_BYTES)) {
+            prefetch(lowest.wrapping_add(line * LINE_BYTES));
         }
     }
 }

@@ -25,8 +25,8 @@ pub(crate) struct Task {
     /// How the current wait may end.
     pub(crate) mode: Mode,
     pub(crate) class: SizeClass,
-    /// How far below its coroutine's record the frames that wait end, in cache lines, about.
-    pub(crate) depth_lines: u16,
+    /// How far below its coroutine's record the frames that wait end, about.
+    pub(crate) depth_bytes: u16,
     /// When that wait began, by the hub's clock of milliseconds.
     pub(crate) since_ms: u32,
     /// `None` before the first run, and for the root.
@@ -106,7 +106,7 @@ impl Task {
             timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
-            depth_lines: 0,
+            depth_bytes: 0,
         }
     }
 
@@ -130,7 +130,7 @@ impl Task {
             timer: TimerKey::NONE,
             mode: Mode::Masked,
             class,
-            depth_lines: 0,
+            depth_bytes: 0,
         }
     }
 

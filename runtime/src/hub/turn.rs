@@ -98,7 +98,7 @@ const CACHED_TASKS_MAX: usize = 2_000;
 /// and of so many with a registered descriptor: a request has the kernel use the cache as well.
 const CACHED_FDS_MAX: usize = 200;
 /// So much of its frames does a coroutine return through when its wait is over.
-const FRAMES_LINES: u16 = 12;
+const FRAMES_LINES: usize = 12;
 /// A hub that only another thread could wake looks again this often whether there is one.
 const IDLE_LOOK_S_MAX: u64 = 60;
 
@@ -456,8 +456,8 @@ fn prefetch(task: &Task, ahead: Ahead) {
     let Some(coroutine) = task.coroutine else { return };
     match ahead {
         Ahead::Next => coroutine.prefetch(),
-        Ahead::NextOfMany => coroutine.prefetch_frames(task.depth_lines, FRAMES_LINES),
-        Ahead::Later => coroutine.prefetch_frames(task.depth_lines, 1),
+        Ahead::NextOfMany => coroutine.prefetch_frames(task.depth_bytes, FRAMES_LINES),
+        Ahead::Later => coroutine.prefetch_frames(task.depth_bytes, 1),
     }
 }
 

@@ -169,7 +169,7 @@ impl Hub {
         let ticket = scheduler.block_if(slot, |task| {
             task.since_ms = self.clock_ms.get();
             task.mode = mode;
-            task.depth_lines = Coroutine::depth_lines(task.coroutine);
+            task.depth_bytes = Coroutine::depth_bytes(task.coroutine);
             may_wait(task, reason, mode, others_unwind, &mut findings)
         });
         let Some(ticket) = ticket else {
@@ -220,7 +220,7 @@ impl Hub {
         let State { scheduler, parked_unwinding, .. } = &mut *state;
         let others_unwind = self.others_unwind.get();
         let queued = scheduler.requeue_if(slot, |task| {
-            task.depth_lines = Coroutine::depth_lines(task.coroutine);
+            task.depth_bytes = Coroutine::depth_bytes(task.coroutine);
             may_wait(task, Reason::Yield, mode, others_unwind, &mut findings)
         });
         *parked_unwinding += usize::from(queued && findings.unwinding);
