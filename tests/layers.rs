@@ -59,8 +59,8 @@ const HOUSES: [House; 3] = [
             &["error", "interrupt", "order", "symbols"],
             &["poller", "stack/*", "storage", "timers"],
             &["overflow"],
-            &["coroutine"],
-            &["scheduler"],
+            &["coroutine/*"],
+            &["scheduler/*"],
             &["readiness"],
             // The loop, and the two things that wait on it.
             &["hub/*"],
