@@ -36,9 +36,9 @@ pub(crate) struct Poller {
 const ALARM: u64 = u64::MAX;
 /// The data word of what rings if the eventfd is gone.
 const SECOND_ALARM: u64 = u64::MAX - 1;
-const EVENTS_FIRST: usize = 64;
-/// A full buffer grows up to this: it is how many tasks one poll can wake.
-const EVENTS_MAX: usize = 1024;
+/// One look gives as many events at least, if there are so many, and at most.
+pub(crate) const EVENTS_MIN: usize = 64;
+pub(crate) const EVENTS_MAX: usize = 1024;
 
 impl Poller {
     /// Makes an instance and its alarm.
@@ -46,7 +46,7 @@ impl Poller {
         let epoll = epoll::create()?;
         let alarm = epoll::eventfd()?;
         epoll::add(epoll.as_raw_fd(), alarm.as_raw_fd(), epoll::IN, ALARM)?;
-        let events = Vec::with_capacity(EVENTS_FIRST);
+        let events = Vec::with_capacity(EVENTS_MIN);
         let (epoll, alarm) = (epoll.into_raw_fd(), alarm.into_raw_fd());
         Ok(Poller { epoll, alarm, events, has_seen_all: true, is_suspect: false })
     }
@@ -131,13 +131,12 @@ impl Poller {
         let _ = epoll::add(self.raw_fd(), self.alarm(), epoll::IN, ALARM);
     }
 
-    /// Collects what is ready, waiting for it as long as `patience` says, or until a signal.
-    pub(crate) fn wait(&mut self, patience: Patience) -> io::Result<&mut [Event]> {
-        if self.events.len() == self.events.capacity() && self.events.len() < EVENTS_MAX {
-            self.events.reserve_exact(2 * self.events.len());
-        }
-        match epoll::wait(self.epoll, &mut self.events, patience) {
-            Ok(()) => self.has_seen_all = self.events.len() < self.events.capacity(),
+    /// Collects so many of what is ready at most, waiting for it as long as `patience` says, or
+    /// until a signal.
+    pub(crate) fn wait(&mut self, at_most: usize, patience: Patience) -> io::Result<&mut [Event]> {
+        let at_most = at_most.clamp(EVENTS_MIN, EVENTS_MAX);
+        match epoll::wait(self.epoll, &mut self.events, at_most, patience) {
+            Ok(()) => self.has_seen_all = self.events.len() < at_most,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.has_seen_all = false,
             Err(error) => return Err(error),
         }
@@ -151,11 +150,6 @@ impl Poller {
     #[inline]
     pub(crate) fn has_seen_all(&self) -> bool {
         self.has_seen_all
-    }
-
-    /// How many events one look gives at most.
-    pub(crate) fn room(&self) -> usize {
-        self.events.capacity()
     }
 
     /// Takes the alarms out of the events.
@@ -211,8 +205,28 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         epoll::eventfd_raise(poller.alarm());
         epoll::eventfd_raise(poller.alarm());
-        assert!(poller.wait(Patience::Unlimited).unwrap().is_empty());
-        assert!(poller.wait(Patience::None).unwrap().is_empty());
+        assert!(poller.wait(EVENTS_MIN, Patience::Unlimited).unwrap().is_empty());
+        assert!(poller.wait(EVENTS_MIN, Patience::None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_look_gives_no_more_than_was_asked_for() {
+        let mut poller = Poller::new().unwrap();
+        let ready: Vec<_> = (0..100).map(|_| epoll::eventfd().unwrap()).collect();
+        for (n, fd) in (0..).zip(&ready) {
+            poller.register(fd.as_raw_fd(), epoll::IN | epoll::EDGE, n).unwrap();
+            epoll::eventfd_raise(fd.as_raw_fd());
+        }
+        let mut seen = vec![];
+        for (asked, given, is_all) in
+            [(0, EVENTS_MIN, false), (30, 100 - EVENTS_MIN, true), (usize::MAX, 0, true)]
+        {
+            let events = poller.wait(asked, Patience::None).unwrap();
+            assert_eq!(events.len(), given);
+            seen.extend(events.iter().map(|event| event.u64));
+            assert_eq!(poller.has_seen_all(), is_all);
+        }
+        assert!(seen.into_iter().eq(0..100));
     }
 
     #[test]
@@ -222,7 +236,7 @@ mod tests {
         poller.register(other.as_raw_fd(), epoll::IN, 7).unwrap();
         poller.register(other.as_raw_fd(), epoll::IN, 8).unwrap();
         epoll::eventfd_raise(other.as_raw_fd());
-        let events = poller.wait(Patience::Unlimited).unwrap();
+        let events = poller.wait(EVENTS_MIN, Patience::Unlimited).unwrap();
         let seen: Vec<(u64, u32)> = events.iter().map(|event| (event.u64, event.events)).collect();
         assert_eq!(seen, [(8, epoll::IN)]);
     }

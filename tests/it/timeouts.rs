@@ -218,6 +218,27 @@ fn data_wins_over_a_timeout_of_the_same_turn() {
     });
 }
 
+/// Of more descriptors than one look asks the kernel for.
+#[test]
+fn data_wins_over_a_timeout_for_each_of_many() {
+    run(|| {
+        // Nobody waits so long before the data is sent, however busy the machine is.
+        let limit = 100 * SHORT;
+        let (clients, mut servers): (Vec<_>, Vec<_>) = (0..150).map(|_| pair()).unzip();
+        let read = move |mut client: TcpStream| timeout(limit, || client.read(&mut [0; 8]));
+        let readers: Vec<_> =
+            clients.into_iter().map(|client| spawn(move || read(client))).collect();
+        yield_now();
+        for server in &mut servers {
+            server.write_all(b"data").unwrap();
+        }
+        std::thread::sleep(2 * limit);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap().unwrap().unwrap(), 4);
+        }
+    });
+}
+
 #[test]
 fn a_timeout_never_fires_after_its_block() {
     run(|| {

@@ -47,8 +47,9 @@ const FDS_OF_ITS_OWN: usize = 100;
 
 pub(crate) fn cases() -> Vec<Case> {
     let parked = |count: usize| {
+        let bytes = 5_000 * count;
         let case = Case::new("parked", &count.to_string(), count, 2_000)
-            .cold()
+            .cold_with(bytes)
             .several("corovent", corovent_parked)
             .several("tokio", tokio_parked)
             .several("smol", smol_parked);

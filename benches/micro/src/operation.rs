@@ -30,7 +30,8 @@ pub(crate) struct Case {
     /// the clock starts, so that caches and allocators are warm.
     count: usize,
     quick_count: usize,
-    is_cold: bool,
+    /// The first time is what is measured, and takes at most so much memory.
+    pub(crate) cold_bytes: Option<usize>,
     pub(crate) is_heavy: bool,
     pub(crate) needs_cores: bool,
     mark: Option<f64>,
@@ -56,7 +57,7 @@ impl Case {
             unit: "ns",
             count,
             quick_count,
-            is_cold: false,
+            cold_bytes: None,
             is_heavy: false,
             needs_cores: false,
             mark: None,
@@ -89,9 +90,14 @@ impl Case {
         self
     }
 
-    /// The first time is what is measured.
-    pub(crate) fn cold(mut self) -> Case {
-        self.is_cold = true;
+    /// The first time is what is measured; it takes a gigabyte at most.
+    pub(crate) fn cold(self) -> Case {
+        self.cold_with(1 << 30)
+    }
+
+    /// The same, with so much memory.
+    pub(crate) fn cold_with(mut self, bytes: usize) -> Case {
+        self.cold_bytes = Some(bytes);
         self
     }
 
@@ -153,8 +159,10 @@ impl Case {
         is_quick: bool,
     ) -> Result<Vec<Line>, String> {
         let usual = if is_quick { self.quick_count } else { (self.count / entry.part).max(1) };
-        if !self.is_cold && !is_quick {
-            (entry.measure)(self.quick_count)?;
+        match self.cold_bytes {
+            _ if is_quick => {}
+            None => drop((entry.measure)(self.quick_count)?),
+            Some(bytes) => support::memory::fetch_from_host(bytes),
         }
         let figures = (entry.measure)(count.unwrap_or(usual))?;
         Ok(figures.into_iter().map(|figure| self.line(entry.who, figure)).collect())

@@ -61,7 +61,6 @@ fn skynet(name: &str, others: usize) -> Case {
         .unit("ms")
         .mark(400.0)
         .cold()
-        .heavy()
         .who("corovent", move |leaves| last(corovent_skynet, leaves))
         .who("tokio", move |leaves| last(tokio_skynet, leaves))
         .who("smol", move |leaves| last(smol_skynet, leaves))

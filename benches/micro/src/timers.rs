@@ -53,7 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .who("threads", thread_naps),
     );
     let sleepers = |name: &str| {
-        Case::new("sleepers", name, 100_000, 1_000).unit("ms late").mark(30.0).cold().heavy()
+        Case::new("sleepers", name, 100_000, 1_000).unit("ms late").mark(30.0).cold()
     };
     // In the first the clock starts before the first spawn, and page faults are part of it.
     cases.push(

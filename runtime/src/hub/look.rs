@@ -6,6 +6,7 @@ use crate::hub::Hub;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::turn::wake_waiter;
+use crate::poller::EVENTS_MAX;
 use crate::readiness::Direction;
 use crate::scheduler::Outcome;
 use crate::sys::epoll::Patience;
@@ -16,13 +17,14 @@ use crate::timers::Due;
 const LATE_NS: u64 = 1_000_000;
 
 impl Hub {
-    /// Asks the kernel, and wakes one waiter for each direction that became ready.
-    pub(super) fn poll_fds(&self, state: &mut State, patience: Patience) {
+    /// Asks the kernel for so many events at most, and wakes one waiter for each direction that
+    /// became ready.
+    pub(super) fn poll_fds(&self, state: &mut State, at_most: usize, patience: Patience) {
         let may_sleep = patience != Patience::None;
         let patience =
             if may_sleep && !self.shared.fall_asleep() { Patience::None } else { patience };
         let State { poller, readiness, scheduler, turn, .. } = &mut *state;
-        let waited = poller.wait(patience);
+        let waited = poller.wait(at_most, patience);
         if may_sleep {
             self.shared.wake_up();
         }
@@ -75,8 +77,8 @@ impl Hub {
             return;
         }
         // As many looks as show each descriptor once: more may be coming all the time.
-        for _ in 0..=state.readiness.registered() / state.poller.room() {
-            self.poll_fds(state, Patience::None);
+        for _ in 0..=state.readiness.registered() / EVENTS_MAX {
+            self.poll_fds(state, EVENTS_MAX, Patience::None);
             if state.poller.has_seen_all() {
                 return;
             }

@@ -334,7 +334,7 @@ impl<F: AsFd, D> Selector<F, D> {
     ) -> io::Result<Vec<(Key<F, D>, Events)>> {
         let mut unknown_before = None;
         loop {
-            epoll::wait(epoll.as_raw_fd(), events, Patience::None)?;
+            epoll::wait(epoll.as_raw_fd(), events, events.capacity(), Patience::None)?;
             if events.is_empty() {
                 return Err(io::Error::from_raw_os_error(libc::EAGAIN));
             }

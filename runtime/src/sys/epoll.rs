@@ -125,11 +125,17 @@ pub(crate) enum Patience {
     Unlimited,
 }
 
-/// Fills the spare capacity of `events` with what is ready.
+/// Puts so many of what is ready at most into `events`, in place of what is there.
 #[inline]
-pub(crate) fn wait(epoll: RawFd, events: &mut Vec<Event>, patience: Patience) -> io::Result<()> {
+pub(crate) fn wait(
+    epoll: RawFd,
+    events: &mut Vec<Event>,
+    at_most: usize,
+    patience: Patience,
+) -> io::Result<()> {
     events.clear();
-    let room = events.spare_capacity_mut();
+    events.reserve_exact(at_most);
+    let room = &mut events.spare_capacity_mut()[..at_most];
     let room_ptr: *mut Event = room.as_mut_ptr().cast();
     let room_len = libc::c_int::try_from(room.len()).unwrap_or(libc::c_int::MAX);
     let count = match patience {
