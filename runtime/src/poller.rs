@@ -36,8 +36,8 @@ pub(crate) struct Poller {
 const ALARM: u64 = u64::MAX;
 /// The data word of what rings if the eventfd is gone.
 const SECOND_ALARM: u64 = u64::MAX - 1;
-/// One look gives as many events at least, if there are so many, and at most.
-pub(crate) const EVENTS_MIN: usize = 64;
+/// There is room for so many events at first, and at most.
+const EVENTS_FIRST: usize = 64;
 pub(crate) const EVENTS_MAX: usize = 1024;
 
 impl Poller {
@@ -46,7 +46,7 @@ impl Poller {
         let epoll = epoll::create()?;
         let alarm = epoll::eventfd()?;
         epoll::add(epoll.as_raw_fd(), alarm.as_raw_fd(), epoll::IN, ALARM)?;
-        let events = Vec::with_capacity(EVENTS_MIN);
+        let events = Vec::with_capacity(EVENTS_FIRST);
         let (epoll, alarm) = (epoll.into_raw_fd(), alarm.into_raw_fd());
         Ok(Poller { epoll, alarm, events, has_seen_all: true, is_suspect: false })
     }
@@ -134,7 +134,7 @@ impl Poller {
     /// Collects so many of what is ready at most, waiting for it as long as `patience` says, or
     /// until a signal.
     pub(crate) fn wait(&mut self, at_most: usize, patience: Patience) -> io::Result<&mut [Event]> {
-        let at_most = at_most.clamp(EVENTS_MIN, EVENTS_MAX);
+        let at_most = at_most.clamp(1, EVENTS_MAX);
         match epoll::wait(self.epoll, &mut self.events, at_most, patience) {
             Ok(()) => self.has_seen_all = self.events.len() < at_most,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.has_seen_all = false,
@@ -205,8 +205,8 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         epoll::eventfd_raise(poller.alarm());
         epoll::eventfd_raise(poller.alarm());
-        assert!(poller.wait(EVENTS_MIN, Patience::Unlimited).unwrap().is_empty());
-        assert!(poller.wait(EVENTS_MIN, Patience::None).unwrap().is_empty());
+        assert!(poller.wait(EVENTS_MAX, Patience::Unlimited).unwrap().is_empty());
+        assert!(poller.wait(EVENTS_MAX, Patience::None).unwrap().is_empty());
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         }
         let mut seen = vec![];
         for (asked, given, is_all) in
-            [(0, EVENTS_MIN, false), (30, 100 - EVENTS_MIN, true), (usize::MAX, 0, true)]
+            [(0, 1, false), (79, 79, false), (20, 20, false), (20, 0, true), (usize::MAX, 0, true)]
         {
             let events = poller.wait(asked, Patience::None).unwrap();
             assert_eq!(events.len(), given);
@@ -236,7 +236,7 @@ mod tests {
         poller.register(other.as_raw_fd(), epoll::IN, 7).unwrap();
         poller.register(other.as_raw_fd(), epoll::IN, 8).unwrap();
         epoll::eventfd_raise(other.as_raw_fd());
-        let events = poller.wait(EVENTS_MIN, Patience::Unlimited).unwrap();
+        let events = poller.wait(EVENTS_MAX, Patience::Unlimited).unwrap();
         let seen: Vec<(u64, u32)> = events.iter().map(|event| (event.u64, event.events)).collect();
         assert_eq!(seen, [(8, epoll::IN)]);
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use corovent::net::TcpListener;
 use corovent::net::TcpStream;
+use corovent::os::unix::net::UnixStream;
 use corovent::sleep;
 use corovent::spawn;
 use corovent::yield_now;
@@ -51,6 +52,49 @@ fn a_flood_of_yields_stops_neither_io_nor_timers() {
         echo.join().unwrap();
         stop.set(true);
         flood.into_iter().for_each(|task| task.join().unwrap());
+    });
+}
+
+/// A poll takes only some of what the kernel has to tell; the rest is as ready as who yields.
+#[test]
+fn who_yields_has_no_more_turns_than_each_of_many_connections() {
+    const CONNECTIONS: usize = 150;
+    const MESSAGES: usize = 40;
+
+    run(|| {
+        let pass_on = |mut stream: UnixStream, is_first: bool| {
+            let mut byte = [0];
+            if is_first {
+                stream.write_all(&byte).unwrap();
+            }
+            for _ in 0..MESSAGES {
+                stream.read_exact(&mut byte).unwrap();
+                stream.write_all(&byte).unwrap();
+            }
+            stream
+        };
+        let mut talks = vec![];
+        for _ in 0..CONNECTIONS {
+            let (one, other) = UnixStream::pair().unwrap();
+            talks.push(spawn(move || pass_on(one, true)));
+            talks.push(spawn(move || pass_on(other, false)));
+        }
+        let steps = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&steps);
+        let computes = spawn(move || {
+            loop {
+                counted.set(counted.get() + 1);
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_micros(50) {}
+                yield_now();
+            }
+        });
+        let ends: Vec<_> = talks.into_iter().map(|talk| talk.join().unwrap()).collect();
+        computes.kill();
+        assert!(computes.join().is_err());
+        drop(ends);
+        // Each connection has one message under way, which the two take in turn.
+        assert!(steps.get() <= 10 * 2 * MESSAGES, "{} turns", steps.get());
     });
 }
 

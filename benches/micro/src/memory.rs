@@ -47,7 +47,7 @@ const FDS_OF_ITS_OWN: usize = 100;
 
 pub(crate) fn cases() -> Vec<Case> {
     let parked = |count: usize| {
-        let bytes = 5_000 * count;
+        let bytes = (5_000 * count).max(1 << 30);
         let case = Case::new("parked", &count.to_string(), count, 2_000)
             .cold_with(bytes)
             .several("corovent", corovent_parked)

@@ -1,8 +1,11 @@
 //! The loop's looks at I/O and at timers: whom each wakes, and that nobody is timed out who was
 //! answered.
 
+use std::mem;
+
 use crate::hub::Alarm;
 use crate::hub::Hub;
+use crate::hub::Mode;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
 use crate::hub::turn::wake_waiter;
@@ -57,23 +60,29 @@ impl Hub {
         }
     }
 
-    /// Looks at I/O once more if a timer is due by `now` and the look before may have missed
-    /// what came before that: a stopped process goes on with EINTR, and there may be more to be
-    /// seen than there is room for.
+    /// Looks at I/O once more if these timers are for who waits for it, and the look before may
+    /// have missed what came before they were due: a stopped process goes on with EINTR, and there
+    /// may be more to be seen than was asked for.
     #[inline]
-    pub(super) fn look_again(&self, state: &mut State, patience: Patience, now: u64) {
+    pub(super) fn look_again(
+        &self,
+        state: &mut State,
+        patience: Patience,
+        now: u64,
+        due: &[Due<Alarm>],
+    ) {
         let has_slept = matches!(patience, Patience::Limited(_));
-        if has_slept || !state.poller.has_seen_all() {
-            self.look_for_answers(state, now);
+        if let Some(soonest) = due.first()
+            && (has_slept || !state.poller.has_seen_all())
+            && (now - soonest.deadline >= LATE_NS || !state.poller.has_seen_all())
+        {
+            self.look_for_answers(state, due);
         }
     }
 
-    fn look_for_answers(&self, state: &mut State, now: u64) {
-        if state.readiness.waiting() == 0 {
-            return;
-        }
-        let Some(next) = state.timers.next().filter(|next| *next <= now) else { return };
-        if state.poller.has_seen_all() && now - next < LATE_NS {
+    fn look_for_answers(&self, state: &mut State, due: &[Due<Alarm>]) {
+        let task = |due: &Due<Alarm>| state.scheduler.get(due.value.slot());
+        if !due.iter().any(|due| task(due).is_some_and(|task| task.mode == Mode::Io)) {
             return;
         }
         // As many looks as show each descriptor once: more may be coming all the time.
@@ -86,13 +95,17 @@ impl Hub {
     }
 }
 
-/// Wakes whom a timer was for.
-pub(super) fn fire_timers(state: &mut State, now: u64) {
-    if state.timers.is_empty() {
-        return;
+/// Takes the timers that are due out of the wheel.
+pub(super) fn take_due(state: &mut State, now: u64) -> Vec<Due<Alarm>> {
+    let mut due = mem::take(&mut state.turn.due);
+    if !state.timers.is_empty() {
+        state.timers.expire(now, &mut due);
     }
-    let mut due = std::mem::take(&mut state.turn.due);
-    state.timers.expire(now, &mut due);
+    due
+}
+
+/// Wakes whom these timers were for, if they still wait.
+pub(super) fn fire(state: &mut State, mut due: Vec<Due<Alarm>>) {
     for ties in due.chunk_by_mut(|a, b| a.deadline == b.deadline) {
         state.scheduler.order().arrange(ties);
     }

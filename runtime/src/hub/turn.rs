@@ -30,13 +30,15 @@ use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::inspect::Resumed;
-use crate::hub::look::fire_timers;
+use crate::hub::look::fire;
+use crate::hub::look::take_due;
 use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Task;
 use crate::hub::turn::trim::trim_stacks;
 use crate::hub::watchdog;
+use crate::poller::EVENTS_MAX;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Ahead;
@@ -58,8 +60,11 @@ use crate::timers::Due;
 pub(crate) struct Turn {
     /// The hub's `looks` at the last poll.
     first: u64,
-    /// At this many the clock is looked at.
+    /// At this many the clock is looked at, and at this many the turn is over.
     next_look: u64,
+    last_look: u64,
+    /// So many were ready when it began.
+    queued: usize,
     /// The clock when the hub was made.
     born: u64,
     /// The clock at the last poll.
@@ -87,12 +92,16 @@ pub(crate) struct Turn {
     pub(super) due: Vec<Due<Alarm>>,
 }
 
-/// A turn runs at most this many tasks,
+/// A turn runs at most this many tasks. It runs none a second time if so many were ready when it
+/// began, or if the kernel has more to tell: who yields has no more turns than who waits for I/O.
 const RUNS_MAX: u64 = 256;
-/// or for this long, of which the clock is asked after 8, 16, 32, … runs. Whoever is woken by
-/// the poll runs after those that are ready, so a shorter turn would only poll more often.
-const TURN_NS_MAX: u64 = 4_000_000;
-const FIRST_LOOK: u64 = 8;
+const SHORT: usize = 64;
+/// It is over after so long, of which the clock is asked after 4, 8, 16, … runs.
+const TURN_NS_MAX: u64 = 500_000;
+const FIRST_LOOK: u64 = 4;
+/// If no task is ready, the poll asks for so many events: the kernel goes through what it knows of
+/// each descriptor to tell of it, and of so many that is in the processor's caches when it is used.
+const EVENTS_FEW: usize = 64;
 /// Of so many tasks the entries and the frames that wait stay in a cache of two megabytes;
 const CACHED_TASKS_MAX: usize = 2_000;
 /// and of so many with a registered descriptor: a request has the kernel use the cache as well.
@@ -131,6 +140,8 @@ impl Turn {
         Turn {
             first: 0,
             next_look: FIRST_LOOK,
+            last_look: RUNS_MAX,
+            queued: 0,
             born: now,
             began: now,
             looked: now,
@@ -190,14 +201,13 @@ impl Turn {
 
     #[cold]
     fn is_over_slowly(&mut self, look: u64) -> bool {
-        let runs = look - self.first;
-        if runs >= RUNS_MAX {
+        if look >= self.last_look {
             return true;
         }
-        self.next_look = self.first + 2 * runs;
+        self.next_look = (self.first + 2 * (look - self.first)).min(self.last_look);
         let now = Deadline::now().as_ns();
         self.note_clock(now);
-        now - self.began > TURN_NS_MAX
+        now.saturating_sub(self.began) > TURN_NS_MAX
     }
 
     /// Notes how long tasks have run since the clock was last looked at.
@@ -210,20 +220,36 @@ impl Turn {
     /// Begins a turn.
     fn begin(&mut self, now: u64, looks: u64) {
         self.first = looks;
-        self.next_look = looks + FIRST_LOOK;
         self.began = now;
         self.looked = now;
     }
 
-    /// How many events the poll at the end of a turn asks for at most, given the number of looks.
-    ///
-    /// The kernel goes through what it knows of each descriptor to tell of it. So many may come
-    /// that all of that is still in the processor's caches when it is used; and fewer than have
-    /// run, or a queue that was long once would stay so.
+    /// Says how many tasks are ready for the turn that has begun, and whether the kernel has told
+    /// all it had to tell.
+    fn limit(&mut self, queued: usize, has_seen_all: bool) {
+        self.queued = queued;
+        let is_short = queued < SHORT && has_seen_all;
+        let runs = if is_short { RUNS_MAX } else { RUNS_MAX.min(queued as u64) };
+        // There is a look before each run.
+        self.last_look = self.first + runs + 1;
+        self.next_look = self.last_look.min(self.first + FIRST_LOOK);
+    }
+
+    /// How many events the poll at the end of a turn asks for at most, given the number of looks
+    /// and whether a task is ready.
     #[inline]
-    fn events_at_most(&self, looks: u64) -> usize {
-        let runs = (looks - self.first) as usize;
-        runs - runs / 4
+    fn events_at_most(&self, looks: u64, has_ready: bool) -> usize {
+        // The last look was the poll's.
+        let runs = (looks - self.first).saturating_sub(1) as usize;
+        if !has_ready {
+            EVENTS_FEW
+        } else if runs < self.queued {
+            // The queue gets shorter, until it is short enough for the caches.
+            (runs - runs / 4).max(1)
+        } else {
+            // Who yields is behind all that the kernel knows of.
+            EVENTS_MAX
+        }
     }
 
     /// The longest time between two looks at the clock in a turn, in nanoseconds.
@@ -331,7 +357,7 @@ impl Hub {
         let mut state = self.state();
         let patience = self.patience(&mut state);
         if patience != Patience::None || state.readiness.registered() > 0 {
-            let at_most = state.turn.events_at_most(looks);
+            let at_most = state.turn.events_at_most(looks, state.scheduler.has_ready());
             self.poll_fds(&mut state, at_most, patience);
         }
         if patience != Patience::None && self.is_forked.get() {
@@ -348,14 +374,18 @@ impl Hub {
         if patience == Patience::None {
             state.turn.note_clock(now);
         }
-        self.look_again(&mut state, patience, now);
+        let due = take_due(&mut state, now);
+        self.look_again(&mut state, patience, now, &due);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.begin(now, looks);
         let are_many = state.scheduler.len() > CACHED_TASKS_MAX
             || state.readiness.registered() > CACHED_FDS_MAX;
         state.scheduler.expect_many(PREFETCHES && are_many);
         self.look_after_poller(&mut state, now);
-        fire_timers(&mut state, now);
+        fire(&mut state, due);
+        let has_seen_all = state.readiness.registered() == 0 || state.poller.has_seen_all();
+        let ready = state.scheduler.ready();
+        state.turn.limit(ready, has_seen_all);
     }
 
     /// How long the poll may wait.
@@ -495,12 +525,48 @@ fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Re
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_poll_asks_for_fewer_events_than_have_run() {
+    /// A turn with so many ready tasks, after so many runs.
+    fn turn(queued: usize, has_seen_all: bool) -> Turn {
         let mut turn = Turn::new(0);
-        for (first, looks, at_most) in [(0, 0, 0), (0, 10, 8), (1000, 1000 + RUNS_MAX, 192)] {
-            turn.begin(0, first);
-            assert_eq!(turn.events_at_most(looks), at_most);
+        turn.begin(u64::MAX / 2, 1000);
+        turn.limit(queued, has_seen_all);
+        turn
+    }
+
+    #[test]
+    fn a_poll_asks_for_few_events_or_lets_the_queue_shrink_or_asks_for_all() {
+        for (queued, runs, has_ready, at_most) in [
+            (0, 0, false, EVENTS_FEW),
+            (64, 64, false, EVENTS_FEW),
+            (1000, 256, true, 192),
+            (1000, 1, true, 1),
+            (1000, 0, true, 1),
+            (5, 5, true, EVENTS_MAX),
+            (5, 256, true, EVENTS_MAX),
+        ] {
+            let turn = turn(queued, true);
+            assert_eq!(turn.events_at_most(1001 + runs, has_ready), at_most, "{queued} {runs}");
+        }
+    }
+
+    #[test]
+    fn nobody_runs_twice_in_a_turn_of_many() {
+        for (queued, has_seen_all, runs) in [
+            (0, true, 256),
+            (2, true, 256),
+            (63, true, 256),
+            (64, true, 64),
+            (150, true, 150),
+            (1000, true, 256),
+            (0, false, 0),
+            (2, false, 2),
+            (65, false, 65),
+            (1000, false, 256),
+        ] {
+            let mut turn = turn(queued, has_seen_all);
+            // The clock has not moved: it is far ahead.
+            let over = (1001..).find(|look| turn.is_over(*look)).unwrap();
+            assert_eq!(over - 1001, runs, "{queued}");
         }
     }
 }
