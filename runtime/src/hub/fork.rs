@@ -105,7 +105,7 @@ impl Hub {
         unsafe { state.poller.renew() };
         self.shared.watched.renew();
         // The loop comes to its poll before it runs anybody.
-        state.turn.end_now();
+        state.turn.budget.end_now();
         // From here on ids are greater than those of all tasks that there are.
         let ids = hub::id_block();
         self.vitals.set_next_id(ids.start + 1);

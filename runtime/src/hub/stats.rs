@@ -72,7 +72,7 @@ impl Hub {
             switches: self.vitals.switches(),
             turns: self.vitals.turns(),
             events,
-            longest_run: Duration::from_nanos(state.turn.longest()),
+            longest_run: Duration::from_nanos(state.turn.budget.longest()),
             timers: state.timers.len(),
             descriptors: state.readiness.registered(),
             stacks_live,

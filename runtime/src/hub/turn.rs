@@ -1,8 +1,9 @@
 //! The loop. It runs on the root's stack, while the root waits.
 //!
-//! A turn is: run what is ready, within a budget; poll, without waiting if something is
-//! ready still (`look.rs`); wake whom I/O made ready; read the clock; fire what is due and
-//! still blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing out.
+//! A turn is: run what is ready, within a budget (`turn/budget.rs`); poll, without waiting if
+//! something is ready still (`look.rs`); wake whom I/O made ready; read the clock; fire what is due
+//! and still blocked. So I/O beats a timeout of the same turn, and a loop of yields keeps nothing
+//! out.
 //!
 //! The budget carries over from one wait of the root to the next: a root that waits for
 //! one coroutine after the other makes a system call only when the budget is used up.
@@ -10,6 +11,7 @@
 // The loop is what runs, ends and gives up bodies and stacks.
 #![allow(unsafe_code)]
 
+mod budget;
 mod trim;
 
 use std::cell::RefMut;
@@ -36,9 +38,9 @@ use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
 use crate::hub::table;
 use crate::hub::task::Task;
+use crate::hub::turn::budget::Budget;
 use crate::hub::turn::trim::trim_stacks;
 use crate::hub::watchdog;
-use crate::poller::EVENTS_MAX;
 use crate::readiness::Direction;
 use crate::readiness::Readiness;
 use crate::scheduler::Ahead;
@@ -58,20 +60,9 @@ use crate::timers::Due;
 /// Where the loop stands between two polls.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// The hub's `looks` at the last poll.
-    first: u64,
-    /// At this many the clock is looked at, and at this many the turn is over.
-    next_look: u64,
-    last_look: u64,
-    /// So many were ready when it began.
-    queued: usize,
+    pub(super) budget: Budget,
     /// The clock when the hub was made.
     born: u64,
-    /// The clock at the last poll.
-    began: u64,
-    /// The clock when it was last looked at, and the longest time between two such looks.
-    looked: u64,
-    longest: u64,
     /// What epoll has told.
     pub(super) events: u64,
     /// Coroutines that were given up.
@@ -92,16 +83,6 @@ pub(crate) struct Turn {
     pub(super) due: Vec<Due<Alarm>>,
 }
 
-/// A turn runs at most this many tasks. It runs none a second time if so many were ready when it
-/// began, or if the kernel has more to tell: who yields has no more turns than who waits for I/O.
-const RUNS_MAX: u64 = 256;
-const SHORT: usize = 64;
-/// It is over after so long, of which the clock is asked after 4, 8, 16, … runs.
-const TURN_NS_MAX: u64 = 500_000;
-const FIRST_LOOK: u64 = 4;
-/// If no task is ready, the poll asks for so many events: the kernel goes through what it knows of
-/// each descriptor to tell of it, and of so many that is in the processor's caches when it is used.
-const EVENTS_FEW: usize = 64;
 /// Of so many tasks the entries and the frames that wait stay in a cache of two megabytes;
 const CACHED_TASKS_MAX: usize = 2_000;
 /// and of so many with a registered descriptor: a request has the kernel use the cache as well.
@@ -138,14 +119,8 @@ fn is_alone() -> bool {
 impl Turn {
     pub(crate) fn new(now: u64) -> Turn {
         Turn {
-            first: 0,
-            next_look: FIRST_LOOK,
-            last_look: RUNS_MAX,
-            queued: 0,
+            budget: Budget::new(now),
             born: now,
-            began: now,
-            looked: now,
-            longest: 0,
             events: 0,
             lost: 0,
             trimmed: now,
@@ -180,81 +155,10 @@ impl Turn {
         self.lost_waits.get(&ticket.slot).copied()
     }
 
-    /// Ends the turn: the loop polls before it runs a task.
-    pub(super) fn end_now(&mut self) {
-        self.next_look = 0;
-        self.began = 0;
-    }
-
     /// The clock of the waits in the table: milliseconds, which last for 49 days and then
     /// begin anew.
     pub(crate) fn ms_at(&self, now: u64) -> u32 {
         ((now - self.born) / 1_000_000) as u32
-    }
-
-    /// Whether the turn's budget is used up, when the ready queue is looked at for the time
-    /// numbered `look`.
-    #[inline]
-    fn is_over(&mut self, look: u64) -> bool {
-        look >= self.next_look && self.is_over_slowly(look)
-    }
-
-    #[cold]
-    fn is_over_slowly(&mut self, look: u64) -> bool {
-        if look >= self.last_look {
-            return true;
-        }
-        self.next_look = (self.first + 2 * (look - self.first)).min(self.last_look);
-        let now = Deadline::now().as_ns();
-        self.note_clock(now);
-        now.saturating_sub(self.began) > TURN_NS_MAX
-    }
-
-    /// Notes how long tasks have run since the clock was last looked at.
-    #[inline]
-    fn note_clock(&mut self, now: u64) {
-        self.longest = self.longest.max(now.saturating_sub(self.looked));
-        self.looked = now;
-    }
-
-    /// Begins a turn.
-    fn begin(&mut self, now: u64, looks: u64) {
-        self.first = looks;
-        self.began = now;
-        self.looked = now;
-    }
-
-    /// Says how many tasks are ready for the turn that has begun, and whether the kernel has told
-    /// all it had to tell.
-    fn limit(&mut self, queued: usize, has_seen_all: bool) {
-        self.queued = queued;
-        let is_short = queued < SHORT && has_seen_all;
-        let runs = if is_short { RUNS_MAX } else { RUNS_MAX.min(queued as u64) };
-        // There is a look before each run.
-        self.last_look = self.first + runs + 1;
-        self.next_look = self.last_look.min(self.first + FIRST_LOOK);
-    }
-
-    /// How many events the poll at the end of a turn asks for at most, given the number of looks
-    /// and whether a task is ready.
-    #[inline]
-    fn events_at_most(&self, looks: u64, has_ready: bool) -> usize {
-        // The last look was the poll's.
-        let runs = (looks - self.first).saturating_sub(1) as usize;
-        if !has_ready {
-            EVENTS_FEW
-        } else if runs < self.queued {
-            // The queue gets shorter, until it is short enough for the caches.
-            (runs - runs / 4).max(1)
-        } else {
-            // Who yields is behind all that the kernel knows of.
-            EVENTS_MAX
-        }
-    }
-
-    /// The longest time between two looks at the clock in a turn, in nanoseconds.
-    pub(super) fn longest(&self) -> u64 {
-        self.longest.max(Deadline::now().as_ns().saturating_sub(self.looked))
     }
 
     /// What epoll has told, and how many coroutines were given up.
@@ -289,7 +193,7 @@ impl Hub {
     fn run_ready(&self) -> Option<Outcome> {
         let mut state = self.state();
         let outcome = loop {
-            if state.turn.is_over(self.vitals.count_look()) {
+            if state.turn.budget.is_over(self.vitals.count_look()) {
                 break None;
             }
             let State { scheduler, stacks, parked_unwinding, .. } = &mut *state;
@@ -357,7 +261,7 @@ impl Hub {
         let mut state = self.state();
         let patience = self.patience(&mut state);
         if patience != Patience::None || state.readiness.registered() > 0 {
-            let at_most = state.turn.events_at_most(looks, state.scheduler.has_ready());
+            let at_most = state.turn.budget.events_at_most(looks, state.scheduler.has_ready());
             self.poll_fds(&mut state, at_most, patience);
         }
         if patience != Patience::None && self.is_forked.get() {
@@ -372,12 +276,12 @@ impl Hub {
         let mut state = self.state();
         let now = Deadline::now().as_ns();
         if patience == Patience::None {
-            state.turn.note_clock(now);
+            state.turn.budget.note_clock(now);
         }
         let due = take_due(&mut state, now);
         self.look_again(&mut state, patience, now, &due);
         self.clock_ms.set(state.turn.ms_at(now));
-        state.turn.begin(now, looks);
+        state.turn.budget.begin(now, looks);
         let are_many = state.scheduler.len() > CACHED_TASKS_MAX
             || state.readiness.registered() > CACHED_FDS_MAX;
         state.scheduler.expect_many(PREFETCHES && are_many);
@@ -385,7 +289,7 @@ impl Hub {
         fire(&mut state, due);
         let has_seen_all = state.readiness.registered() == 0 || state.poller.has_seen_all();
         let ready = state.scheduler.ready();
-        state.turn.limit(ready, has_seen_all);
+        state.turn.budget.limit(ready, has_seen_all);
     }
 
     /// How long the poll may wait.
@@ -394,7 +298,7 @@ impl Hub {
             return Patience::None;
         }
         let mut now = Deadline::now().as_ns();
-        state.turn.note_clock(now);
+        state.turn.budget.note_clock(now);
         if trim_stacks(state, now) {
             now = Deadline::now().as_ns();
         }
@@ -519,54 +423,4 @@ fn start(stacks: &mut StackPool<Valgrind>, task: &mut Task, slot: u32) -> io::Re
     unsafe { coroutine.start(task.id, task.spawned_at, job) };
     task.coroutine = Some(coroutine);
     Ok(coroutine)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A turn with so many ready tasks, after so many runs.
-    fn turn(queued: usize, has_seen_all: bool) -> Turn {
-        let mut turn = Turn::new(0);
-        turn.begin(u64::MAX / 2, 1000);
-        turn.limit(queued, has_seen_all);
-        turn
-    }
-
-    #[test]
-    fn a_poll_asks_for_few_events_or_lets_the_queue_shrink_or_asks_for_all() {
-        for (queued, runs, has_ready, at_most) in [
-            (0, 0, false, EVENTS_FEW),
-            (64, 64, false, EVENTS_FEW),
-            (1000, 256, true, 192),
-            (1000, 1, true, 1),
-            (1000, 0, true, 1),
-            (5, 5, true, EVENTS_MAX),
-            (5, 256, true, EVENTS_MAX),
-        ] {
-            let turn = turn(queued, true);
-            assert_eq!(turn.events_at_most(1001 + runs, has_ready), at_most, "{queued} {runs}");
-        }
-    }
-
-    #[test]
-    fn nobody_runs_twice_in_a_turn_of_many() {
-        for (queued, has_seen_all, runs) in [
-            (0, true, 256),
-            (2, true, 256),
-            (63, true, 256),
-            (64, true, 64),
-            (150, true, 150),
-            (1000, true, 256),
-            (0, false, 0),
-            (2, false, 2),
-            (65, false, 65),
-            (1000, false, 256),
-        ] {
-            let mut turn = turn(queued, has_seen_all);
-            // The clock has not moved: it is far ahead.
-            let over = (1001..).find(|look| turn.is_over(*look)).unwrap();
-            assert_eq!(over - 1001, runs, "{queued}");
-        }
-    }
 }
