@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use corovent::net::TcpStream;
 use corovent::spawn;
+use corovent::sync::mpsc;
 use corovent::timeout;
 
 use crate::peers::ANY;
@@ -27,18 +28,28 @@ const PEERS: usize = 200;
 /// time is over. SIGCONT alone makes epoll_wait(2) fail with EINTR.
 #[test]
 fn whoever_answers_while_the_process_is_stopped_is_not_timed_out() {
+    is_stopped_in_time("stopping::child_waits_for_answers");
+}
+
+/// The same, where the time is that of others, to whom the answers are passed on.
+#[test]
+fn what_is_passed_on_after_a_stop_is_not_timed_out() {
+    is_stopped_in_time("stopping::child_passes_answers_on");
+}
+
+fn is_stopped_in_time(child: &str) {
     let mut limit = Duration::from_millis(1500);
     // On a slow machine the time may be over before the process is stopped.
-    while !stops_in_time(limit) {
+    while !stops_in_time(child, limit) {
         limit *= 2;
         assert!(limit < Duration::from_secs(60), "the machine is too slow");
     }
 }
 
-fn stops_in_time(limit: Duration) -> bool {
+fn stops_in_time(name: &str, limit: Duration) -> bool {
     let listener = StdListener::bind(ANY).unwrap();
     let addr = listener.local_addr().unwrap().to_string();
-    let mut command = child_command("stopping::child_waits_for_answers");
+    let mut command = child_command(name);
     command.envs([("FAULTS_PEER", addr), ("FAULTS_LIMIT", limit.as_millis().to_string())]);
     let begun = Instant::now();
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -54,7 +65,7 @@ fn stops_in_time(limit: Duration) -> bool {
     send(&child, libc::SIGCONT);
     let output = child.wait_with_output().unwrap();
     if was_in_time {
-        has_passed("stopping::child_waits_for_answers", &output);
+        has_passed(name, &output);
     }
     was_in_time
 }
@@ -82,6 +93,31 @@ fn child_waits_for_answers() {
         let tasks: Vec<_> = (0..PEERS).map(ask).collect();
         for task in tasks {
             assert_eq!(task.join().unwrap().unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+#[ignore = "is stopped by its parent"]
+fn child_passes_answers_on() {
+    let peer = env::var("FAULTS_PEER").unwrap();
+    let limit = Duration::from_millis(env::var("FAULTS_LIMIT").unwrap().parse().unwrap());
+    run(|| {
+        let ask = || {
+            let mut stream = TcpStream::connect(&peer).unwrap();
+            let (sender, answers) = mpsc::channel();
+            let asks = spawn(move || {
+                stream.write_all(b"x").unwrap();
+                let mut buf = [0];
+                stream.read_exact(&mut buf).unwrap();
+                sender.send(buf).unwrap();
+            });
+            (asks, spawn(move || answers.recv_timeout(limit)))
+        };
+        let tasks: Vec<_> = (0..PEERS).map(|_| ask()).collect();
+        for (asks, waits) in tasks {
+            assert_eq!(waits.join().unwrap(), Ok(*b"x"));
+            asks.join().unwrap();
         }
     });
 }

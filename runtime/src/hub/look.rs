@@ -5,9 +5,10 @@ use std::mem;
 
 use crate::hub::Alarm;
 use crate::hub::Hub;
-use crate::hub::Mode;
 use crate::hub::State;
 use crate::hub::interruption::interrupt_if_blocked;
+use crate::hub::reason::Reason;
+use crate::hub::task::Task;
 use crate::hub::turn::wake_waiter;
 use crate::poller::EVENTS_MAX;
 use crate::readiness::Direction;
@@ -60,9 +61,9 @@ impl Hub {
         }
     }
 
-    /// Looks at I/O once more if these timers are for who waits for it, and the look before may
-    /// have missed what came before they were due: a stopped process goes on with EINTR, and there
-    /// may be more to be seen than was asked for.
+    /// Looks at I/O once more if one of these timers is the limit of a wait, and the look before may
+    /// have missed what came before it: a stopped process goes on with EINTR, and there may be more
+    /// to be seen than was asked for.
     #[inline]
     pub(super) fn look_again(
         &self,
@@ -82,7 +83,8 @@ impl Hub {
 
     fn look_for_answers(&self, state: &mut State, due: &[Due<Alarm>]) {
         let task = |due: &Due<Alarm>| state.scheduler.get(due.value.slot());
-        if !due.iter().any(|due| task(due).is_some_and(|task| task.mode == Mode::Io)) {
+        let sleeps = |task: &Task| matches!(task.reason, Reason::Sleep | Reason::Delay);
+        if due.iter().all(|due| task(due).is_none_or(sleeps)) {
             return;
         }
         // As many looks as show each descriptor once: more may be coming all the time.

@@ -261,7 +261,7 @@ impl Hub {
         let mut state = self.state();
         let patience = self.patience(&mut state);
         if patience != Patience::None || state.readiness.registered() > 0 {
-            let at_most = state.turn.budget.events_at_most(looks, state.scheduler.has_ready());
+            let at_most = state.turn.budget.events_at_most(looks, state.scheduler.ready());
             self.poll_fds(&mut state, at_most, patience);
         }
         if patience != Patience::None && self.is_forked.get() {

@@ -101,19 +101,20 @@ impl Budget {
     }
 
     /// How many events the poll at the end of a turn asks for at most, given the number of looks
-    /// and whether a task is ready.
+    /// and how many tasks are ready.
     #[inline]
-    pub(super) fn events_at_most(&self, looks: u64, has_ready: bool) -> usize {
+    pub(super) fn events_at_most(&self, looks: u64, ready: usize) -> usize {
         // The last look was the poll's.
         let runs = (looks - self.first).saturating_sub(1) as usize;
-        if !has_ready {
+        if ready > self.queued.saturating_sub(runs) {
+            // Somebody has yielded, or was woken by a task, and the next time is to be behind all
+            // whom the kernel knows of.
+            EVENTS_MAX
+        } else if ready == 0 {
             EVENTS_FEW
-        } else if runs < self.queued {
+        } else {
             // The queue gets shorter, until it is short enough for the caches.
             (runs - runs / 4).max(1)
-        } else {
-            // Who yields is behind all that the kernel knows of.
-            EVENTS_MAX
         }
     }
 }
@@ -133,17 +134,26 @@ mod tests {
 
     #[test]
     fn a_poll_asks_for_few_events_or_lets_the_queue_shrink_or_asks_for_all() {
-        for (queued, runs, has_ready, at_most) in [
-            (0, 0, false, EVENTS_FEW),
-            (64, 64, false, EVENTS_FEW),
-            (1000, 256, true, 192),
-            (1000, 1, true, 1),
-            (1000, 0, true, 1),
-            (5, 5, true, EVENTS_MAX),
-            (5, 256, true, EVENTS_MAX),
+        for (queued, runs, ready, at_most) in [
+            (0, 0, 0, EVENTS_FEW),
+            (64, 64, 0, EVENTS_FEW),
+            (10, 200, 0, EVENTS_FEW),
+            (1000, 256, 744, 192),
+            (1000, 1, 999, 1),
+            (1000, 0, 1000, 1),
+            // Of whom one was killed.
+            (1000, 256, 743, 192),
+            (1000, 256, 745, EVENTS_MAX),
+            (0, 0, 1, EVENTS_MAX),
+            (5, 5, 1, EVENTS_MAX),
+            (5, 256, 5, EVENTS_MAX),
         ] {
             let budget = budget(queued, true);
-            assert_eq!(budget.events_at_most(1001 + runs, has_ready), at_most, "{queued} {runs}");
+            assert_eq!(
+                budget.events_at_most(1001 + runs, ready),
+                at_most,
+                "{queued} {runs} {ready}"
+            );
         }
     }
 
