@@ -61,9 +61,9 @@ impl Hub {
         }
     }
 
-    /// Looks at I/O once more if one of these timers is the limit of a wait, and the look before may
-    /// have missed what came before it: a stopped process goes on with EINTR, and there may be more
-    /// to be seen than was asked for.
+    /// Looks at I/O once more if one of these timers is the limit of a wait, and the look before
+    /// may have missed what came before it: a stopped process goes on with EINTR, and there may be
+    /// more to be seen than was asked for.
     #[inline]
     pub(super) fn look_again(
         &self,
