@@ -11,6 +11,7 @@ use crate::hub::reason::Reason;
 use crate::hub::task::Task;
 use crate::hub::turn::wake_waiter;
 use crate::poller::EVENTS_MAX;
+use crate::poller::is_alarm;
 use crate::readiness::Direction;
 use crate::scheduler::Outcome;
 use crate::sys::epoll::Patience;
@@ -36,16 +37,14 @@ impl Hub {
             Ok(events) => events,
             Err(_) => return self.replace_poller(state),
         };
-        if !events.is_empty() {
-            turn.idle_looks = 0;
-            turn.events += events.len() as u64;
-        }
+        let mut told = events.len();
         scheduler.order().arrange(events);
-        let mut is_strange = false;
+        let (mut is_rung, mut is_strange) = (false, false);
         for event in events {
             let (data, bits) = (event.u64, event.events);
             let Some(noted) = readiness.note(data, bits, scheduler.order()) else {
-                is_strange = true;
+                (is_rung, is_strange) = (is_rung | is_alarm(data), is_strange | !is_alarm(data));
+                told -= usize::from(is_alarm(data));
                 continue;
             };
             for direction in [Direction::Read, Direction::Write] {
@@ -55,6 +54,13 @@ impl Hub {
                     wake_waiter(readiness, scheduler, noted.fd, direction);
                 }
             }
+        }
+        if told > 0 {
+            turn.idle_looks = 0;
+            turn.events += told as u64;
+        }
+        if is_rung {
+            poller.note_alarms();
         }
         if is_strange || poller.is_suspect() {
             self.check_poller(state);

@@ -13,8 +13,9 @@ pub(crate) struct Budget {
     /// At this many the clock is looked at, and at this many the turn is over.
     next_look: u64,
     last_look: u64,
-    /// So many tasks were ready when the turn began.
+    /// So many tasks were ready when the turn began, and one runs a second time at this many looks.
     queued: usize,
+    second_pass: u64,
     /// The clock at the last poll.
     began: u64,
     /// The clock when it was last looked at, and the longest time between two such looks.
@@ -26,10 +27,11 @@ pub(crate) struct Budget {
 /// began, or if the kernel has more to tell: who yields has no more turns than who waits for I/O.
 const RUNS_MAX: u64 = 256;
 const SHORT: usize = 64;
-/// It is over after so long, of which the clock is asked after 4, 8, 16, … runs. Whoever is woken
-/// by the poll runs behind those that are ready, so a shorter turn would only poll more often.
+/// It is over after so long, of which the clock is asked after 8, 16, 32, … runs, and when somebody
+/// runs a second time. Whoever is woken by the poll runs behind those that are ready, so a shorter
+/// turn would only poll more often.
 const TURN_NS_MAX: u64 = 500_000;
-const FIRST_LOOK: u64 = 4;
+const FIRST_LOOK: u64 = 8;
 /// If no task is ready, the poll asks for so many events: the kernel goes through what it knows of
 /// each descriptor to tell of it, and of so many that is in the processor's caches when it is used.
 const EVENTS_FEW: usize = 64;
@@ -41,6 +43,7 @@ impl Budget {
             next_look: FIRST_LOOK,
             last_look: RUNS_MAX,
             queued: 0,
+            second_pass: u64::MAX,
             began: now,
             looked: now,
             longest: 0,
@@ -62,7 +65,16 @@ impl Budget {
         let runs = if is_short { RUNS_MAX } else { RUNS_MAX.min(queued as u64) };
         // There is a look before each run.
         self.last_look = self.first + runs + 1;
-        self.next_look = self.last_look.min(self.first + FIRST_LOOK);
+        // By then one has run a second time: a queue that is empty after the first needs no clock.
+        self.second_pass = self.first + queued as u64 + 2;
+        self.set_next_look(self.first, self.first + FIRST_LOOK);
+    }
+
+    /// Looks at the clock next, after `look`, at so many looks, or when the second pass begins, or
+    /// at the end.
+    fn set_next_look(&mut self, look: u64, next: u64) {
+        let pass = if look < self.second_pass { self.second_pass } else { u64::MAX };
+        self.next_look = next.min(pass).min(self.last_look);
     }
 
     /// Ends the turn: the loop polls before it runs a task.
@@ -82,7 +94,7 @@ impl Budget {
         if look >= self.last_look {
             return true;
         }
-        self.next_look = (self.first + 2 * (look - self.first)).min(self.last_look);
+        self.set_next_look(look, self.first + 2 * (look - self.first));
         let now = Deadline::now().as_ns();
         self.note_clock(now);
         now.saturating_sub(self.began) > TURN_NS_MAX
@@ -155,6 +167,23 @@ mod tests {
                 "{queued} {runs} {ready}"
             );
         }
+    }
+
+    #[test]
+    fn the_clock_is_looked_at_when_the_second_pass_begins() {
+        let mut budget = budget(20, true);
+        let mut looks = vec![];
+        for look in 1001..=1200 {
+            if look >= budget.next_look {
+                looks.push(look - 1001);
+            }
+            assert!(!budget.is_over(look));
+        }
+        // So many have run.
+        assert_eq!(looks, [7, 15, 21, 43, 87, 175]);
+        // It has taken too long.
+        budget.began = 0;
+        assert!(budget.is_over(budget.next_look));
     }
 
     #[test]
