@@ -20,8 +20,13 @@ pub(crate) struct Epoll {
     events: Vec<libc::epoll_event>,
 }
 
+/// One look is told of so many changes at most, as with tokio.
+pub(crate) const MANY: usize = 1024;
+/// So few that what the kernel goes through to tell of them is in the caches when they are served.
+pub(crate) const FEW: usize = 64;
+
 impl Epoll {
-    pub(crate) fn new() -> io::Result<Epoll> {
+    pub(crate) fn new(events: usize) -> io::Result<Epoll> {
         // SAFETY: epoll_create1(2) takes no pointer.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -29,7 +34,7 @@ impl Epoll {
         }
         // SAFETY: the call returned it and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Epoll { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; 1024] })
+        Ok(Epoll { fd, events: vec![libc::epoll_event { events: 0, u64: 0 }; events] })
     }
 
     pub(crate) fn add(&self, fd: RawFd, data: u64, bits: i32) -> io::Result<()> {

@@ -25,6 +25,7 @@ use support::clients::raise_fd_limit;
 
 use crate::epoll::EDGE;
 use crate::epoll::Epoll;
+use crate::epoll::MANY;
 
 /// A server that answers nothing for so long has lost something.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,7 +55,7 @@ impl Load {
         let longest_ns = 10 * PATIENCE.as_nanos() as u64;
         let latencies = Histogram::new_with_max(longest_ns, 3).map_err(io::Error::other)?;
         let addr = addr.parse().map_err(io::Error::other)?;
-        let epoll = Epoll::new()?;
+        let epoll = Epoll::new(MANY)?;
         let mut load =
             Load { addr, epoll, connections: Vec::new(), latencies, buffer: vec![0; 64 * 1024] };
         for line in io::stdin().lines() {

@@ -14,10 +14,11 @@ pub(crate) const RAW: &str = "raw";
 pub(crate) const CONTROL: &str = "raw again";
 
 /// The servers of this program.
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 14] = [
     (RAW, "raw"),
     (CONTROL, "raw"),
     ("raw level", "raw-level"),
+    ("raw of 64", "raw-64"),
     ("corovent", "corovent"),
     ("corovent plain", "corovent-plain"),
     ("corovent server", "corovent-server"),

@@ -52,9 +52,8 @@ pub(crate) fn cases() -> Vec<Case> {
             .who("may", may_naps)
             .who("threads", thread_naps),
     );
-    let sleepers = |name: &str| {
-        Case::new("sleepers", name, 100_000, 1_000).unit("ms late").mark(30.0).cold()
-    };
+    let sleepers =
+        |name: &str| Case::new("sleepers", name, 100_000, 1_000).unit("ms late").mark(30.0).cold();
     // In the first the clock starts before the first spawn, and page faults are part of it.
     cases.push(
         sleepers("100000")

@@ -36,6 +36,7 @@ pub(crate) fn serve(kind: &str) -> io::Result<()> {
     let Err(error) = match kind {
         "raw" => raw::edge_triggered(),
         "raw-level" => raw::level_triggered(),
+        "raw-64" => raw::few_at_a_time(),
         "raw-2" => on_two_threads(raw::serve_edges),
         "corovent" => on_corovent::waiting_first(),
         "corovent-plain" => on_corovent::plain(),

@@ -14,29 +14,38 @@ use super::announce;
 use crate::epoll;
 use crate::epoll::EDGE;
 use crate::epoll::Epoll;
+use crate::epoll::FEW;
 use crate::epoll::LEVEL;
+use crate::epoll::MANY;
 
 /// Two calls a request, and a share of a third.
 pub(super) fn edge_triggered() -> Served {
     serve_edges(announced()?)
 }
 
+/// The same with fewer at a time.
+pub(super) fn few_at_a_time() -> Served {
+    serve(announced()?, EDGE, FEW, echo_edge)
+}
+
 /// The same without asking whether there is more: the next poll tells.
 pub(super) fn level_triggered() -> Served {
-    serve(announced()?, LEVEL, |fd, buffer| echo(fd, buffer).is_some())
+    serve(announced()?, LEVEL, MANY, |fd, buffer| echo(fd, buffer).is_some())
 }
 
 pub(super) fn serve_edges(listener: TcpListener) -> Served {
-    serve(listener, EDGE, |fd, buffer| {
-        loop {
-            match echo(fd, buffer) {
-                None => return false,
-                // A short read has emptied the socket: the next edge tells of more.
-                Some(got) if got < buffer.len() => return true,
-                Some(_) => {}
-            }
+    serve(listener, EDGE, MANY, echo_edge)
+}
+
+fn echo_edge(fd: RawFd, buffer: &mut [u8]) -> bool {
+    loop {
+        match echo(fd, buffer) {
+            None => return false,
+            // A short read has emptied the socket: the next edge tells of more.
+            Some(got) if got < buffer.len() => return true,
+            Some(_) => {}
         }
-    })
+    }
 }
 
 fn announced() -> io::Result<TcpListener> {
@@ -48,9 +57,9 @@ fn announced() -> io::Result<TcpListener> {
 /// What is done with a connection that is ready; whether it goes on after that.
 type Handle = fn(RawFd, &mut [u8]) -> bool;
 
-fn serve(listener: TcpListener, bits: i32, handle: Handle) -> Served {
+fn serve(listener: TcpListener, bits: i32, events: usize, handle: Handle) -> Served {
     listener.set_nonblocking(true)?;
-    let mut epoll = Epoll::new()?;
+    let mut epoll = Epoll::new(events)?;
     let listener_fd = listener.as_raw_fd();
     epoll.add(listener_fd, listener_fd as u64, bits)?;
     let mut buffer = vec![0; BUFFER_BYTES];
