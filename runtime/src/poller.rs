@@ -1,8 +1,8 @@
 //! The epoll instance of one hub.
 //!
 //! Keys are opaque here: a caller registers an fd with a data word, and events carry it
-//! back. The alarm by which other threads end a wait is registered too; its events are
-//! used up inside.
+//! back. The alarm by which other threads end a wait is registered too; its events are those that
+//! `is_alarm` tells of, and `note_alarms` silences it.
 
 // Other code may take the descriptors away, so they are kept, and closed, by their numbers.
 #![allow(unsafe_code)]

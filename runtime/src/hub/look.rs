@@ -59,7 +59,8 @@ impl Hub {
             turn.idle_looks = 0;
             turn.events += told as u64;
         }
-        if is_rung {
+        // In the child of a fork the alarm is still the parent's.
+        if is_rung && !self.is_forked.get() {
             poller.note_alarms();
         }
         if is_strange || poller.is_suspect() {
