@@ -72,26 +72,19 @@ impl Hub {
     /// may have missed what came before it: a stopped process goes on with EINTR, and there may be
     /// more to be seen than was asked for.
     #[inline]
-    pub(super) fn look_again(
-        &self,
-        state: &mut State,
-        patience: Patience,
-        now: u64,
-        due: &[Due<Alarm>],
-    ) {
-        let has_slept = matches!(patience, Patience::Limited(_));
-        if let Some(soonest) = due.first()
-            && (has_slept || !state.poller.has_seen_all())
-            && (now - soonest.deadline >= LATE_NS || !state.poller.has_seen_all())
-        {
-            self.look_for_answers(state, due);
+    pub(super) fn look_again(&self, state: &mut State, patience: Patience, now: u64) {
+        let Some(soonest) = state.turn.due.first() else { return };
+        let is_late = matches!(patience, Patience::Limited(_)) && now - soonest.deadline >= LATE_NS;
+        if is_late || !state.poller.has_seen_all() {
+            self.look_for_answers(state);
         }
     }
 
-    fn look_for_answers(&self, state: &mut State, due: &[Due<Alarm>]) {
+    fn look_for_answers(&self, state: &mut State) {
         let task = |due: &Due<Alarm>| state.scheduler.get(due.value.slot());
         let sleeps = |task: &Task| matches!(task.reason, Reason::Sleep | Reason::Delay);
-        if due.iter().all(|due| task(due).is_none_or(sleeps)) {
+        let is_for_none = state.turn.due.iter().all(|due| task(due).is_none_or(sleeps));
+        if is_for_none || state.readiness.waiting() == 0 {
             return;
         }
         // As many looks as show each descriptor once: more may be coming all the time.
@@ -105,16 +98,23 @@ impl Hub {
 }
 
 /// Takes the timers that are due out of the wheel.
-pub(super) fn take_due(state: &mut State, now: u64) -> Vec<Due<Alarm>> {
-    let mut due = mem::take(&mut state.turn.due);
+#[inline]
+pub(super) fn take_due(state: &mut State, now: u64) {
     if !state.timers.is_empty() {
-        state.timers.expire(now, &mut due);
+        state.timers.expire(now, &mut state.turn.due);
     }
-    due
 }
 
 /// Wakes whom these timers were for, if they still wait.
-pub(super) fn fire(state: &mut State, mut due: Vec<Due<Alarm>>) {
+#[inline]
+pub(super) fn fire_due(state: &mut State) {
+    if !state.turn.due.is_empty() {
+        fire(state);
+    }
+}
+
+fn fire(state: &mut State) {
+    let mut due = mem::take(&mut state.turn.due);
     for ties in due.chunk_by_mut(|a, b| a.deadline == b.deadline) {
         state.scheduler.order().arrange(ties);
     }

@@ -32,7 +32,7 @@ use crate::hub::Hub;
 use crate::hub::ROOT;
 use crate::hub::State;
 use crate::hub::inspect::Resumed;
-use crate::hub::look::fire;
+use crate::hub::look::fire_due;
 use crate::hub::look::take_due;
 use crate::hub::reason::Reason;
 use crate::hub::stackless::start_later;
@@ -79,7 +79,7 @@ pub(crate) struct Turn {
     ends: Option<Ticket>,
     /// The slots of tasks that were given up in a wait queue, with the queue's address.
     lost_waits: BTreeMap<u32, usize>,
-    /// Scratch for the timers that are due.
+    /// The timers that are due and have not fired: none but during a poll.
     pub(super) due: Vec<Due<Alarm>>,
 }
 
@@ -278,15 +278,15 @@ impl Hub {
         if patience == Patience::None {
             state.turn.budget.note_clock(now);
         }
-        let due = take_due(&mut state, now);
-        self.look_again(&mut state, patience, now, &due);
+        take_due(&mut state, now);
+        self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
         state.turn.budget.begin(now, looks);
         let are_many = state.scheduler.len() > CACHED_TASKS_MAX
             || state.readiness.registered() > CACHED_FDS_MAX;
         state.scheduler.expect_many(PREFETCHES && are_many);
         self.look_after_poller(&mut state, now);
-        fire(&mut state, due);
+        fire_due(&mut state);
         let has_seen_all = state.readiness.registered() == 0 || state.poller.has_seen_all();
         let ready = state.scheduler.ready();
         state.turn.budget.limit(ready, has_seen_all);
