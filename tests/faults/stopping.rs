@@ -73,8 +73,7 @@ fn stops_in_time(name: &str, limit: Duration) -> bool {
 #[test]
 #[ignore = "is stopped by its parent"]
 fn child_waits_for_answers() {
-    let peer = env::var("FAULTS_PEER").unwrap();
-    let limit = Duration::from_millis(env::var("FAULTS_LIMIT").unwrap().parse().unwrap());
+    let (peer, limit) = peer_and_limit();
     run(|| {
         let ask = |n: usize| {
             let mut stream = TcpStream::connect(&peer).unwrap();
@@ -100,8 +99,7 @@ fn child_waits_for_answers() {
 #[test]
 #[ignore = "is stopped by its parent"]
 fn child_passes_answers_on() {
-    let peer = env::var("FAULTS_PEER").unwrap();
-    let limit = Duration::from_millis(env::var("FAULTS_LIMIT").unwrap().parse().unwrap());
+    let (peer, limit) = peer_and_limit();
     run(|| {
         let ask = || {
             let mut stream = TcpStream::connect(&peer).unwrap();
@@ -120,6 +118,12 @@ fn child_passes_answers_on() {
             asks.join().unwrap();
         }
     });
+}
+
+/// What the parent has told.
+fn peer_and_limit() -> (String, Duration) {
+    let limit = env::var("FAULTS_LIMIT").unwrap().parse().unwrap();
+    (env::var("FAULTS_PEER").unwrap(), Duration::from_millis(limit))
 }
 
 fn wait_for(condition: impl Fn() -> bool) {
