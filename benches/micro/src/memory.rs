@@ -34,6 +34,8 @@ use crate::peers::on_tokio;
 
 /// A page of stack and its tables, the record, and room for the rest of the machine.
 const NEEDED_BYTES_EACH: f64 = 7e3;
+/// What is touched of that.
+const RESIDENT_BYTES_EACH: usize = 5_000;
 /// What a thread takes with the kernel's part of it.
 const NEEDED_BYTES_EACH_THREAD: f64 = 40e3;
 /// For a million there are not enough addresses with the usual size.
@@ -47,9 +49,8 @@ const FDS_OF_ITS_OWN: usize = 100;
 
 pub(crate) fn cases() -> Vec<Case> {
     let parked = |count: usize| {
-        let bytes = (5_000 * count).max(1 << 30);
         let case = Case::new("parked", &count.to_string(), count, 2_000)
-            .cold_with(bytes)
+            .cold_with(RESIDENT_BYTES_EACH * count)
             .several("corovent", corovent_parked)
             .several("tokio", tokio_parked)
             .several("smol", smol_parked);

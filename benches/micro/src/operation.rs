@@ -31,7 +31,7 @@ pub(crate) struct Case {
     count: usize,
     quick_count: usize,
     /// The first time is what is measured, and takes at most so much memory.
-    pub(crate) cold_bytes: Option<usize>,
+    cold_bytes: Option<usize>,
     pub(crate) is_heavy: bool,
     pub(crate) needs_cores: bool,
     mark: Option<f64>,
@@ -47,6 +47,8 @@ pub(crate) struct Entry {
     part: usize,
     measure: Box<dyn Fn(usize) -> Measured>,
 }
+
+const COLD_BYTES: usize = 1 << 30;
 
 impl Case {
     /// Makes a case in nanoseconds for each of `count` operations.
@@ -92,12 +94,12 @@ impl Case {
 
     /// The first time is what is measured; it takes a gigabyte at most.
     pub(crate) fn cold(self) -> Case {
-        self.cold_with(1 << 30)
+        self.cold_with(0)
     }
 
-    /// The same, with so much memory.
+    /// The same, with so much memory if that is more.
     pub(crate) fn cold_with(mut self, bytes: usize) -> Case {
-        self.cold_bytes = Some(bytes);
+        self.cold_bytes = Some(bytes.max(COLD_BYTES));
         self
     }
 
