@@ -37,14 +37,17 @@ impl Hub {
             Ok(events) => events,
             Err(_) => return self.replace_poller(state),
         };
-        let mut told = events.len();
+        let count = events.len();
         scheduler.order().arrange(events);
-        let (mut is_rung, mut is_strange) = (false, false);
+        let (mut alarms, mut is_strange) = (0, false);
         for event in events {
             let (data, bits) = (event.u64, event.events);
             let Some(noted) = readiness.note(data, bits, scheduler.order()) else {
-                (is_rung, is_strange) = (is_rung | is_alarm(data), is_strange | !is_alarm(data));
-                told -= usize::from(is_alarm(data));
+                if is_alarm(data) {
+                    alarms += 1;
+                } else {
+                    is_strange = true;
+                }
                 continue;
             };
             for direction in [Direction::Read, Direction::Write] {
@@ -55,12 +58,12 @@ impl Hub {
                 }
             }
         }
-        if told > 0 {
+        if count > alarms {
             turn.idle_looks = 0;
-            turn.events += told as u64;
+            turn.events += (count - alarms) as u64;
         }
         // In the child of a fork the alarm is still the parent's.
-        if is_rung && !self.is_forked.get() {
+        if alarms > 0 && !self.is_forked.get() {
             poller.note_alarms();
         }
         if is_strange || poller.is_suspect() {
@@ -81,10 +84,12 @@ impl Hub {
     }
 
     fn look_for_answers(&self, state: &mut State) {
+        if state.readiness.waiting() == 0 {
+            return;
+        }
         let task = |due: &Due<Alarm>| state.scheduler.get(due.value.slot());
         let sleeps = |task: &Task| matches!(task.reason, Reason::Sleep | Reason::Delay);
-        let is_for_none = state.turn.due.iter().all(|due| task(due).is_none_or(sleeps));
-        if is_for_none || state.readiness.waiting() == 0 {
+        if state.turn.due.iter().all(|due| task(due).is_none_or(sleeps)) {
             return;
         }
         // As many looks as show each descriptor once: more may be coming all the time.

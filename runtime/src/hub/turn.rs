@@ -281,7 +281,6 @@ impl Hub {
         take_due(&mut state, now);
         self.look_again(&mut state, patience, now);
         self.clock_ms.set(state.turn.ms_at(now));
-        state.turn.budget.begin(now, looks);
         let are_many = state.scheduler.len() > CACHED_TASKS_MAX
             || state.readiness.registered() > CACHED_FDS_MAX;
         state.scheduler.expect_many(PREFETCHES && are_many);
@@ -289,7 +288,7 @@ impl Hub {
         fire_due(&mut state);
         let has_seen_all = state.readiness.registered() == 0 || state.poller.has_seen_all();
         let ready = state.scheduler.ready();
-        state.turn.budget.limit(ready, has_seen_all);
+        state.turn.budget.begin(now, looks, ready, has_seen_all);
     }
 
     /// How long the poll may wait.

@@ -13,9 +13,8 @@ pub(crate) struct Budget {
     /// At this many the clock is looked at, and at this many the turn is over.
     next_look: u64,
     last_look: u64,
-    /// So many tasks were ready when the turn began, and one runs a second time at this many looks.
+    /// So many tasks were ready when the turn began.
     queued: usize,
-    second_pass: u64,
     /// The clock at the last poll.
     began: u64,
     /// The clock when it was last looked at, and the longest time between two such looks.
@@ -43,37 +42,32 @@ impl Budget {
             next_look: FIRST_LOOK,
             last_look: RUNS_MAX,
             queued: 0,
-            second_pass: u64::MAX,
             began: now,
             looked: now,
             longest: 0,
         }
     }
 
-    /// Begins a turn.
-    pub(super) fn begin(&mut self, now: u64, looks: u64) {
+    /// Begins a turn: so many looks there were, so many tasks are ready, and the kernel has told
+    /// all it had to tell, or not.
+    pub(super) fn begin(&mut self, now: u64, looks: u64, queued: usize, has_seen_all: bool) {
         self.first = looks;
         self.began = now;
         self.looked = now;
-    }
-
-    /// Says how many tasks are ready for the turn that has begun, and whether the kernel has told
-    /// all it had to tell.
-    pub(super) fn limit(&mut self, queued: usize, has_seen_all: bool) {
         self.queued = queued;
         let is_short = queued < SHORT && has_seen_all;
         let runs = if is_short { RUNS_MAX } else { RUNS_MAX.min(queued as u64) };
         // There is a look before each run.
         self.last_look = self.first + runs + 1;
-        // By then one has run a second time: a queue that is empty after the first needs no clock.
-        self.second_pass = self.first + queued as u64 + 2;
         self.set_next_look(self.first, self.first + FIRST_LOOK);
     }
 
     /// Looks at the clock next, after `look`, at so many looks, or when the second pass begins, or
     /// at the end.
     fn set_next_look(&mut self, look: u64, next: u64) {
-        let pass = if look < self.second_pass { self.second_pass } else { u64::MAX };
+        // By then one has run a second time: a queue that is empty after the first needs no clock.
+        let second_pass = self.first + self.queued as u64 + 2;
+        let pass = if look < second_pass { second_pass } else { u64::MAX };
         self.next_look = next.min(pass).min(self.last_look);
     }
 
@@ -139,8 +133,7 @@ mod tests {
     fn budget(queued: usize, has_seen_all: bool) -> Budget {
         let mut budget = Budget::new(0);
         // The clock never gets there.
-        budget.begin(u64::MAX / 2, 1000);
-        budget.limit(queued, has_seen_all);
+        budget.begin(u64::MAX / 2, 1000, queued, has_seen_all);
         budget
     }
 
