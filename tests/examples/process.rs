@@ -5,6 +5,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -175,12 +176,31 @@ fn rest(lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
     }
 }
 
+/// Where cargo puts what it builds with one profile: a test's program is in `deps` in there, or
+/// by newer versions somewhere in `build`.
+fn profile_directory_of(program: &Path) -> &Path {
+    let is_inner = |folder: &&Path| folder.ends_with("deps") || folder.ends_with("build");
+    let inner = program.ancestors().find(is_inner).expect("cargo has built it");
+    inner.parent().expect("it is in a folder")
+}
+
+#[test]
+fn the_folder_of_a_profile_is_found_where_any_cargo_has_put_the_program() {
+    for program in [
+        "/home/me/build/it/target/debug/deps/examples-1f",
+        "/home/me/build/it/target/debug/build/corovent/1f/out/examples-1f",
+    ] {
+        let found = profile_directory_of(Path::new(program));
+        assert_eq!(found, Path::new("/home/me/build/it/target/debug"));
+    }
+}
+
 /// The example's program, next to this test's own; built if only this test was.
 pub(crate) fn path_of(example: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
 
     let own = env::current_exe().unwrap();
-    let profile_directory = own.ancestors().nth(2).unwrap();
+    let profile_directory = profile_directory_of(&own);
     let path = profile_directory.join("examples").join(example);
     let _building = BUILDING.lock().unwrap_or_else(|error| error.into_inner());
     if !path.exists() {
