@@ -11,10 +11,10 @@ use plotters::style::text_anchor::HPos;
 use plotters::style::text_anchor::Pos;
 use plotters::style::text_anchor::VPos;
 
+use crate::numbers::number;
 use crate::results::Bench;
 use crate::results::Case;
 use crate::results::OWN;
-use crate::tables::number;
 
 const WIDTH: u32 = 900;
 /// Of a bar with the gap below it.

@@ -6,7 +6,9 @@
 //! ```
 
 mod charts;
+mod elsewhere;
 mod header;
+mod numbers;
 mod results;
 mod statistics;
 mod tables;

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use support::Better;
 
 use crate::charts;
+use crate::elsewhere;
+use crate::numbers::number;
 use crate::results::Bench;
 use crate::results::Case;
 use crate::results::Entry;
@@ -23,6 +25,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     );
     text.push_str(&about(results));
     text.push_str(&marks(results));
+    text.push_str(&elsewhere::table(results));
     text.push_str(&sums(results));
     text.push_str(
         "\n## Everything\n\n\
@@ -167,27 +170,6 @@ fn cell(bench: &Bench, case: &Case, entry: &Entry) -> String {
     if entry.is_ahead_of(own, bench.better) { format!("**{text}**") } else { text }
 }
 
-/// Three digits that count, and thousands apart.
-pub(crate) fn number(value: f64) -> String {
-    let digits = match value.abs() {
-        ..9.995 => format!("{value:.2}"),
-        ..99.95 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    };
-    if digits.len() <= 4 || digits.contains('.') {
-        return digits;
-    }
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |rest| ("-", rest));
-    let mut text = String::from(sign);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use support::Better;
@@ -195,7 +177,6 @@ mod tests {
 
     use super::Results;
     use super::markdown;
-    use super::number;
 
     fn page(lines: &[Line]) -> String {
         let lines: Vec<String> =
@@ -206,15 +187,6 @@ mod tests {
     fn rounds(line: &Line, values: &[f64]) -> Vec<Line> {
         let line = |(round, value): (u32, &f64)| Line { round, value: *value, ..line.clone() };
         (1..).zip(values).map(line).collect()
-    }
-
-    #[test]
-    fn numbers_have_the_digits_that_count() {
-        let cases = [(0.0, "0.00"), (4.816, "4.82"), (12.34, "12.3"), (99.97, "100")];
-        let more = [(1234.0, "1234"), (12345.6, "12,346"), (1e6, "1,000,000"), (-1e4, "-10,000")];
-        for (value, text) in cases.into_iter().chain(more) {
-            assert_eq!(number(value), text);
-        }
     }
 
     #[test]
