@@ -6,12 +6,14 @@
 //! ```
 
 mod charts;
-mod elsewhere;
 mod header;
+mod marks;
 mod numbers;
 mod results;
 mod statistics;
 mod tables;
+#[cfg(test)]
+mod testing;
 
 use std::env;
 use std::error::Error;

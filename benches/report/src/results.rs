@@ -13,6 +13,8 @@ use crate::statistics::values_of;
 pub(crate) const OWN: &str = "corovent";
 /// The floor of an operation is nobody's rival, and a control neither.
 const NO_RIVALS: [&str; 5] = ["corosensei", "raw", "raw again", "raw level", "raw of 64"];
+/// The bench whose figures are ratios to `raw`, which the control is a measure of.
+pub(crate) const RACE: &str = "echo ratio";
 /// The same program as `raw` once more: by how much it differs from 1 is what a run cannot tell.
 const CONTROL: &str = "raw again";
 
@@ -63,6 +65,10 @@ impl Results {
         Ok(results)
     }
 
+    pub(crate) fn bench(&self, name: &str) -> Option<&Bench> {
+        self.benches.iter().find(|bench| bench.name == name)
+    }
+
     fn add(&mut self, line: Line) {
         let Line { bench, case, who, round, value, unit, mark, of, better } = line;
         let benches = &mut self.benches;
@@ -98,6 +104,10 @@ fn find_or_add<T>(
 }
 
 impl Bench {
+    pub(crate) fn case(&self, name: &str) -> Option<&Case> {
+        self.cases.iter().find(|case| case.name == name)
+    }
+
     /// Everybody who is in one of its cases: corovent first, then as they come.
     pub(crate) fn everybody(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

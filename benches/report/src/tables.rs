@@ -5,16 +5,16 @@ use std::fmt::Write;
 use support::Better;
 
 use crate::charts;
-use crate::elsewhere;
+use crate::marks;
 use crate::numbers::number;
 use crate::results::Bench;
 use crate::results::Case;
 use crate::results::Entry;
 use crate::results::OWN;
+use crate::results::RACE;
 use crate::results::Results;
 
 /// The cells of the race over connections that are added up, as the design demands.
-const SUM_BENCH: &str = "echo ratio";
 const SUM_CASES: [&str; 3] = ["64 B × 50", "64 B × 1000", "64 B × 5000"];
 
 /// Writes the page.
@@ -24,8 +24,8 @@ pub(crate) fn markdown(results: &Results) -> String {
          Written by `benches/run` from `results.json`, beside it; nothing here is typed.\n",
     );
     text.push_str(&about(results));
-    text.push_str(&marks(results));
-    text.push_str(&elsewhere::table(results));
+    text.push_str(&marks::limits(results));
+    text.push_str(&marks::ratios(results));
     text.push_str(&sums(results));
     text.push_str(
         "\n## Everything\n\n\
@@ -55,63 +55,10 @@ fn about(results: &Results) -> String {
     text
 }
 
-/// What is demanded, and whether it is reached.
-fn marks(results: &Results) -> String {
-    let mut text = String::from(
-        "\n## What the design demands\n\n\
-         | what | to reach | corovent | p10…p90 | |\n| --- | --- | --- | --- | --- |\n",
-    );
-    let (mut reached, mut all) = (0, 0);
-    for bench in &results.benches {
-        for case in &bench.cases {
-            for entry in &case.entries {
-                if let Some((row, is_reached)) = mark_row(bench, case, entry) {
-                    text.push_str(&row);
-                    reached += usize::from(is_reached);
-                    all += 1;
-                }
-            }
-        }
-    }
-    writeln!(text, "\n{reached} of {all} are reached.").expect("a text takes everything");
-    text
-}
-
-/// Gives a row for a figure with a mark, and whether it is reached.
-fn mark_row(bench: &Bench, case: &Case, entry: &Entry) -> Option<(String, bool)> {
-    let mark = entry.mark?;
-    let (spread, unit) = match &entry.of {
-        None => (entry.spread(), bench.unit.clone()),
-        Some(of) => (entry.ratio_to(case.entry(of)?), format!("of {of}")),
-    };
-    let allowed = if bench.name == SUM_BENCH { mark + case.control_spread() } else { mark };
-    let (sign, is_reached) = match bench.better {
-        Better::Less => ("≤", spread.median <= allowed),
-        Better::More => ("≥", spread.median >= allowed),
-    };
-    let who = if entry.who == OWN { String::new() } else { format!(", {}", entry.who) };
-    let control = if allowed == mark { String::new() } else { format!(" + {:.3}", allowed - mark) };
-    let row = format!(
-        "| {}, {}{who} | {sign} {mark}{control} {unit} | {} | {}…{} | {} |\n",
-        bench.name,
-        case.name,
-        number(spread.median),
-        number(spread.p10),
-        number(spread.p90),
-        if is_reached { "reached" } else { "**not reached**" },
-    );
-    Some((row, is_reached))
-}
-
 /// The cells of the race against a raw loop, and their sum, for everybody who has all of them.
 fn sums(results: &Results) -> String {
-    let Some(bench) = results.benches.iter().find(|bench| bench.name == SUM_BENCH) else {
-        return String::new();
-    };
-    let cells: Vec<&Case> = SUM_CASES
-        .iter()
-        .filter_map(|name| bench.cases.iter().find(|case| case.name == *name))
-        .collect();
+    let Some(bench) = results.bench(RACE) else { return String::new() };
+    let cells: Vec<&Case> = SUM_CASES.iter().filter_map(|name| bench.case(name)).collect();
     let mut text =
         String::from("\n## Echo of 64 bytes: processor time as a ratio to a raw loop\n\n| |");
     cells.iter().for_each(|case| text.push_str(&format!(" {} |", case.name)));
@@ -172,61 +119,14 @@ fn cell(bench: &Bench, case: &Case, entry: &Entry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use support::Better;
     use support::Line;
 
-    use super::Results;
     use super::markdown;
+    use crate::testing::results;
+    use crate::testing::rounds;
 
     fn page(lines: &[Line]) -> String {
-        let lines: Vec<String> =
-            lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
-        markdown(&Results::parse(&lines.join("\n")).unwrap())
-    }
-
-    fn rounds(line: &Line, values: &[f64]) -> Vec<Line> {
-        let line = |(round, value): (u32, &f64)| Line { round, value: *value, ..line.clone() };
-        (1..).zip(values).map(line).collect()
-    }
-
-    #[test]
-    fn a_mark_is_reached_or_not() {
-        let mut own = Line::new("yield", "2", "corovent", 0.0, "ns");
-        own.mark = Some(15.0);
-        let text = page(&rounds(&own, &[14.0, 12.0, 13.0]));
-        assert!(text.contains("| yield, 2 | ≤ 15 ns | 13.0 | 12.2…13.8 | reached |"), "{text}");
-        assert!(text.contains("1 of 1 are reached"), "{text}");
-        let text = page(&rounds(&own, &[14.0, 16.0, 17.0]));
-        assert!(text.contains("| 16.0 | 14.4…16.8 | **not reached** |"), "{text}");
-        own.better = Better::More;
-        let text = page(&rounds(&own, &[14.0, 16.0, 17.0]));
-        assert!(text.contains("≥ 15 ns | 16.0 | 14.4…16.8 | reached |"), "{text}");
-    }
-
-    #[test]
-    fn a_mark_may_be_one_of_a_ratio() {
-        let mut own = Line::new("mutex", "free", "corovent", 0.0, "ns");
-        (own.mark, own.of) = (Some(1.2), Some("threads".to_owned()));
-        let mut lines = rounds(&own, &[12.0, 26.0, 13.0]);
-        lines
-            .extend(rounds(&Line::new("mutex", "free", "threads", 0.0, "ns"), &[10.0, 20.0, 10.0]));
-        let text = page(&lines);
-        assert!(text.contains("≤ 1.2 of threads | 1.30 | 1.22…1.30 | **not reached**"), "{text}");
-    }
-
-    #[test]
-    fn the_control_widens_the_mark_of_a_ratio() {
-        let mut own = Line::new("echo ratio", "64 B × 50", "corovent", 1.04, "");
-        own.mark = Some(1.03);
-        let control = Line::new("echo ratio", "64 B × 50", "raw again", 0.985, "");
-        let text = page(&[own.clone(), control]);
-        assert!(text.contains("≤ 1.03 + 0.015  | 1.04 | 1.04…1.04 | reached |"), "{text}");
-        assert!(page(&[own]).contains("**not reached**"));
-        // Of nothing else, though the control is there as well.
-        let mut calls = Line::new("echo calls", "64 B × 50", "corovent", 2.2, "");
-        calls.mark = Some(2.1);
-        let control = Line::new("echo calls", "64 B × 50", "raw again", 2.0, "");
-        assert!(page(&[calls, control]).contains("**not reached**"));
+        markdown(&results(lines))
     }
 
     #[test]
