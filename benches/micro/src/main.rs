@@ -33,7 +33,7 @@ const USAGE: &str = "usage: micro --list | BENCH[/CASE] WHO [--count N] [--quick
 
 fn main() -> ExitCode {
     support::clients::become_clients();
-    support::memory::become_toucher();
+    support::host_memory::become_toucher();
     let args: Vec<String> = env::args().skip(1).collect();
     let cases = cases();
     if args == ["--list"] {

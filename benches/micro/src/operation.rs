@@ -164,7 +164,7 @@ impl Case {
         match self.cold_bytes {
             _ if is_quick => {}
             None => drop((entry.measure)(self.quick_count)?),
-            Some(bytes) => support::memory::fetch_from_host(bytes),
+            Some(bytes) => support::host_memory::fetch(bytes),
         }
         let figures = (entry.measure)(count.unwrap_or(usual))?;
         Ok(figures.into_iter().map(|figure| self.line(entry.who, figure)).collect())

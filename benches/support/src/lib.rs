@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod cpu;
+pub mod host_memory;
 pub mod line;
 pub mod memory;
 
