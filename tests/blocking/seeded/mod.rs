@@ -143,7 +143,8 @@ fn every_cell_in_many_orders() {
     let ended: Vec<_> = children.into_iter().map(JoinHandle::join).collect();
     let runs: u64 = ended.into_iter().map(|runs| runs.expect("no part fails")).sum();
     assert!(runs > 0, "there is no such cell");
-    eprintln!("{runs} runs");
+    // In a line of its own: the harness has begun one.
+    eprintln!("\n{runs} runs");
 }
 
 /// Descriptors are closed, whose numbers other tests would take.
